@@ -1,0 +1,2 @@
+// Owns: the same types, for `import`.
+export * from './index.js'

@@ -1,0 +1,69 @@
+// Owns: an outcome as JavaScript has it.  Must not: hold an fd or anything that can't be cloned.
+'use strict'
+
+/** How a payload ended. Plain data: `structuredClone` and `postMessage` take its fields. */
+class Outcome {
+  constructor(json, stdout, stderr) {
+    this.ended = json.ended
+    this.exitCode = json.exit_code
+    this.signal = json.signal_name
+    this.signalNumber = json.signal
+    this.ok = json.ok
+    this.detail = json.detail
+    this.stdout = stdout?.bytes ?? null
+    this.stderr = stderr?.bytes ?? null
+    this.stdoutTruncated = json.stdout_truncated || (stdout?.truncated ?? false)
+    this.stderrTruncated = json.stderr_truncated || (stderr?.truncated ?? false)
+    this.durationMs = json.duration * 1000
+    this.usage = camel(json.usage)
+    this.timings = camel(json.timings)
+    this.report = { enforced: json.report.enforced, degradations: json.report.degradations }
+    Object.defineProperty(this, 'json', { value: json })
+  }
+
+  /** Standard output as text; what is not UTF-8 is replaced. */
+  get text() {
+    return decode(this.stdout)
+  }
+
+  /** Standard error as text. */
+  get stderrText() {
+    return decode(this.stderr)
+  }
+
+  /** What was changed in the root, sorted by path, where it has an overlay; else null. A path that is no text is a Buffer. */
+  changes() {
+    return this.json.changes?.map(written) ?? null
+  }
+
+  /** The form of `pinfold run --report`, the same in every language. */
+  toJSON() {
+    return { ...this.json, stdout_truncated: this.stdoutTruncated, stderr_truncated: this.stderrTruncated }
+  }
+}
+
+/** A change. A path that is no text is a Buffer. */
+function written({ path, ...change }) {
+  return { path: Array.isArray(path) ? Buffer.from(path) : path, ...camel(change) }
+}
+
+function decode(bytes) {
+  return bytes === null ? '' : bytes.toString('utf8')
+}
+
+const SECONDS = new Set(['cpu_user', 'cpu_system', 'cpu_throttled', 'wait_time', 'service_time', 'setup', 'payload', 'teardown'])
+
+/** Keys in this language's spelling, seconds as milliseconds under a name that says so. */
+function camel(value) {
+  if (Array.isArray(value)) return value.map(camel)
+  if (value === null || typeof value !== 'object') return value
+  const result = {}
+  for (const [key, inner] of Object.entries(value)) {
+    const name = key.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
+    if (SECONDS.has(key)) result[`${name}Ms`] = inner === null ? null : inner * 1000
+    else result[name] = camel(inner)
+  }
+  return result
+}
+
+module.exports = { Outcome, camel, written }

@@ -1,0 +1,40 @@
+//! Owns: the native part of the Node module: sandboxes and processes as handles, values as JSON, streams as fds.
+//! Must not: be used but by `lib/` beside it; know any option; wait, except for a start, on the event loop; start a thread.
+//! Start at: [`Sandbox`], then [`Process`].
+
+mod aside;
+mod fail;
+pub mod files;
+mod payload;
+mod process;
+pub mod sandbox;
+mod session;
+
+use std::os::fd::IntoRawFd;
+
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+use fail::{fail, json};
+
+/// What this host can do: the facts, and what they mean in words. JSON.
+#[napi]
+pub fn doctor() -> Result<String> {
+    let host = pinfold::HostCaps::probe().map_err(fail)?;
+    let findings = pinfold::findings(&host);
+    json(&serde_json::json!({ "host": host, "findings": findings }))
+}
+
+/// The number of bytes that a size means (`"64MiB"`).
+#[napi]
+pub fn parse_size(text: String) -> Result<f64> {
+    let bytes = pinfold::Bytes::from(text).get();
+    bytes.map(|bytes| bytes as f64).map_err(|error| fail(fail::refused(error.to_string())))
+}
+
+/// A pipe: the fds of its reading and its writing end, close-on-exec. They are the caller's.
+#[napi]
+pub fn pipe() -> Result<Vec<i32>> {
+    let (reader, writer) = std::io::pipe().map_err(|error| Error::from_reason(error.to_string()))?;
+    Ok(vec![reader.into_raw_fd(), writer.into_raw_fd()])
+}

@@ -1,0 +1,72 @@
+// Owns: what tests share: what is left behind after them.  Must not: know what is tested.
+import assert from 'node:assert/strict'
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+setFlagsFromString('--expose-gc')
+export const collect = runInNewContext('gc')
+
+/** How much this process has open, without the pidfd of a process that has ended: the next start reaps it. */
+export function openFds() {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`) !== 'anon_inode:[pidfd]'
+    } catch {
+      // The folder's own.
+      return false
+    }
+  }).length
+}
+
+/** The processes below this one. */
+export function descendants(of = process.pid) {
+  const parents = new Map()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      if (fields[0] !== 'Z') parents.set(Number(name), Number(fields[1]))
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const found = []
+  for (const [pid, parent] of parents) {
+    let up = parent
+    while (up > 1 && up !== of) up = parents.get(up) ?? 0
+    if (up === of) found.push(pid)
+  }
+  return found
+}
+
+export function comm(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+  } catch {
+    return null
+  }
+}
+
+export async function eventually(what, holds) {
+  const until = Date.now() + 5000
+  while (!(await holds())) {
+    assert.ok(Date.now() < until, `not within 5 s: ${what}`)
+    await sleep(5)
+  }
+}
+
+/** Runs `what`, then sees to it that no process and no fd is left. A sandbox keeps some from its first start on: warm it. */
+export async function leavesNothing(what) {
+  collect()
+  await sleep(1)
+  const before = openFds()
+  await what()
+  await eventually('all processes have ended', () => descendants().length === 0)
+  await eventually(`no fd is left (${before} before)`, () => {
+    collect()
+    return openFds() <= before
+  })
+}

@@ -1,0 +1,56 @@
+// Limits by cgroups, where this host has them for us.
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { Sandbox, runModule } from 'pinfold'
+
+let box = null
+let why = ''
+try {
+  box = new Sandbox({ memory: '128MiB', pids: 32, timeoutMs: 20_000 })
+} catch (error) {
+  assert.equal(error.code, 'ERR_PINFOLD_UNSUPPORTED')
+  why = error.message
+}
+const skip = box === null && why
+
+test('a payload that takes too much memory ends for that', { skip }, async () => {
+  const r = await box.run(['/usr/bin/python3', '-c', 'a = []\nwhile True: a.append(bytearray(1 << 22))'])
+  assert.deepEqual([r.ended, r.signal], ['memory', 'SIGKILL'])
+  assert.ok(r.usage.oomKills > 0)
+  assert.match(r.usage.memorySource, /cgroup/)
+  assert.match(r.report.enforced['limits.memory'], /cgroup/)
+})
+
+test('memory bombs in JavaScript', { skip }, async () => {
+  const limits = { memory: '256MiB', pids: 64, timeoutMs: 20_000 }
+  const buffers = await runModule('const all = []; for (;;) all.push(new Uint8Array(1 << 24).fill(1))', limits)
+  assert.equal(buffers.outcome.ended, 'memory')
+  const wasm = await runModule('const all = []; for (;;) { const m = new WebAssembly.Memory({ initial: 256 }); new Uint8Array(m.buffer).fill(1); all.push(m) }', limits)
+  assert.equal(wasm.outcome.ended, 'memory')
+  assert.equal((await runModule('export default 1', limits)).value, 1)
+})
+
+test('a session is frozen, thawed, measured and given other limits', { skip }, async () => {
+  const s = await box.open()
+  const p = s.spawn(['sh', '-c', 'while :; do echo x; sleep 0.02; done'])
+  await once(p.stdout, 'data')
+  assert.ok((await s.usage()).memoryPeak > 0)
+  assert.ok((await p.usage()).cpuUserMs >= 0)
+  await s.freeze()
+  p.stdout.resume()
+  await sleep(100)
+  let written = 0
+  p.stdout.on('data', (data) => (written += data.length))
+  await sleep(200)
+  assert.equal(written, 0)
+  await s.thaw()
+  await once(p.stdout, 'data')
+  await s.update({ memory: '64MiB' })
+  const r = await s.run(['/usr/bin/python3', '-c', 'bytearray(100 << 20)'])
+  assert.equal(r.ok, false)
+  await assert.rejects(s.update({ memroy: 1 }), /did you mean "memory"/)
+  await s.close()
+})

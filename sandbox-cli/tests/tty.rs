@@ -1,0 +1,202 @@
+//! `--tty`, driven through tmux as a person would: prompt, sizes, Ctrl-C, Ctrl-Z, the end, and the terminal afterwards.
+
+mod kit;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use kit::Kit;
+
+/// A terminal of 80x24 with a shell in it, on a tmux server of its own.
+struct Screen {
+    socket: String,
+}
+
+impl Screen {
+    fn open(directory: &Path) -> Self {
+        let socket = directory.join("tmux").display().to_string();
+        let screen = Self { socket };
+        let environment = ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "TERM=screen", "PS1=outer> ", "sh"];
+        let mut command = screen.command(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24"]);
+        let output = command.args(environment).current_dir(directory).output().expect("tmux runs");
+        assert!(output.status.success(), "{output:?}");
+        screen.until("outer>");
+        screen
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("tmux");
+        command.args(["-S", &self.socket]).args(args).env_remove("TMUX").stdin(Stdio::null());
+        command
+    }
+
+    fn tmux(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("tmux runs")
+    }
+
+    fn line(&self, text: &str) {
+        self.tmux(&["send-keys", "-l", text]);
+        self.tmux(&["send-keys", "Enter"]);
+    }
+
+    fn key(&self, key: &str) {
+        self.tmux(&["send-keys", key]);
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.tmux(&["capture-pane", "-p", "-S", "-200"]).stdout).into_owned()
+    }
+
+    #[track_caller]
+    fn until(&self, wanted: &str) {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let text = self.text();
+            if text.contains(wanted) {
+                return;
+            }
+            assert!(Instant::now() < end, "{wanted:?} does not appear:\n{text}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// `pinfold run --tty -- bash`, up to its prompt.
+    fn shell(&self) {
+        let program = env!("CARGO_BIN_EXE_pinfold");
+        self.line(&format!("{program} run --tty --env \"PS1=in${{x}}ner> \" -- bash --norc"));
+        self.until("inner>");
+    }
+
+    /// The command that runs in this terminal.
+    fn running(&self) -> Option<u32> {
+        let shell = String::from_utf8_lossy(&self.tmux(&["display-message", "-p", "#{pane_pid}"]).stdout).into_owned();
+        let below = pinfold_tests::descendants(shell.trim().parse().expect("a pid"));
+        below.into_iter().find(|pid| pinfold_tests::comm(*pid) == "pinfold")
+    }
+
+    /// Its end, and the prompt after it.
+    fn ended(&self) {
+        pinfold_tests::eventually("the command ends", || self.running().is_none());
+        self.until("outer>");
+    }
+
+    fn signal(&self, signal: &str) {
+        let command = self.running().expect("it runs there");
+        let sent = Command::new("kill").args([format!("-{signal}"), command.to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// The terminal is as it was: it echoes, edits lines, and Ctrl-C is a signal.
+    #[track_caller]
+    fn is_restored(&self, mark: &str) {
+        self.line(&format!("stty -a | tr ' ' '\\n' | grep -cxE 'icanon|echo|isig|opost'; echo {mark}-$((40 + 2))"));
+        self.until(&format!("\n4\n{mark}-42"));
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+#[test]
+fn an_interactive_shell() {
+    let kit = Kit::new();
+    let screen = Screen::open(kit.dir.path());
+    screen.shell();
+    screen.line("stty size; echo $TERM; id -un");
+    screen.until("24 80\nscreen\nsandbox");
+    // A new size arrives inside.
+    screen.tmux(&["set-option", "-g", "window-size", "manual"]);
+    screen.tmux(&["resize-window", "-x", "101", "-y", "31"]);
+    std::thread::sleep(Duration::from_millis(200));
+    screen.line("stty size");
+    screen.until("31 101");
+    // Control characters are for what runs inside.
+    screen.line("sleep 1001");
+    std::thread::sleep(Duration::from_millis(300));
+    screen.key("C-c");
+    screen.line("echo status-$?");
+    screen.until("status-130");
+    screen.line("sleep 1002");
+    std::thread::sleep(Duration::from_millis(300));
+    screen.key("C-z");
+    screen.until("Stopped");
+    screen.line("kill %1; wait 2> /dev/null; echo jobs-$((6 * 7))");
+    screen.until("jobs-42");
+    screen.line("exit 7");
+    screen.ended();
+    screen.line("echo left-$?");
+    screen.until("left-7");
+    screen.is_restored("end");
+}
+
+#[test]
+fn the_terminal_is_put_back_whatever_ends_the_shell() {
+    let kit = Kit::new();
+    let screen = Screen::open(kit.dir.path());
+    // The payload crashes.
+    screen.shell();
+    screen.line("stty raw -echo; kill -SEGV $$");
+    screen.ended();
+    screen.is_restored("crash");
+    // The command is asked to go, in every way that can be caught.
+    for (signal, expected) in [("TERM", None), ("HUP", None), ("ALRM", Some("130")), ("XCPU", Some("130"))] {
+        screen.line("clear");
+        screen.shell();
+        // An interactive shell ignores TERM and leaves upon HUP.
+        if signal == "TERM" {
+            screen.line("trap 'exit 9' TERM; echo set-$((40 + 2))");
+            screen.until("set-42");
+        }
+        screen.signal(signal);
+        if signal == "TERM" {
+            screen.line("true");
+        }
+        screen.ended();
+        screen.line("echo status-$?");
+        screen.until(&format!("status-{}", expected.unwrap_or("")));
+        screen.is_restored(signal);
+    }
+}
+
+#[test]
+fn stopped_from_outside_it_goes_on_where_it_was() {
+    let kit = Kit::new();
+    let screen = Screen::open(kit.dir.path());
+    screen.shell();
+    screen.signal("TSTP");
+    screen.until("Stopped");
+    screen.is_restored("stopped");
+    screen.line("fg");
+    // The payload's own terminal, and what is typed arrives there again.
+    screen.line("tty; echo again-$((40 + 2))");
+    screen.until("/dev/pts/0\nagain-42");
+    screen.line("exit 7");
+    screen.ended();
+    screen.line("echo left-$?");
+    screen.until("left-7");
+    screen.is_restored("end");
+}
+
+#[test]
+fn without_a_terminal_the_input_is_typed() {
+    let kit = Kit::new();
+    let mut command = kit.command(["run", "--tty", "--", "sh", "-c", "read x; echo got $x; cat; exit 4"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"a\nb\n").expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("got a\r\n") && text.contains("b\r\n"), "{text}");
+}
+
+#[test]
+fn a_terminal_and_counted_output_exclude_each_other() {
+    let kit = Kit::new();
+    let output = kit.command(["run", "--tty", "--output", "1M", "--", "true"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--tty"), "{output:?}");
+}

@@ -1,0 +1,78 @@
+//! Builds init, the static program that carries plans out, with the same rustc, and leaves it in `OUT_DIR` for
+//! `include_bytes!`. No cargo inside cargo, no RUSTFLAGS: the same sources and compiler give the same bytes.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+fn main() {
+    println!("cargo::rerun-if-changed=init");
+    println!("cargo::rerun-if-changed=wire");
+    println!("cargo::rerun-if-changed=build.rs");
+    let out = PathBuf::from(variable("OUT_DIR")).join("pinfold-init");
+    if variable("CARGO_CFG_TARGET_OS") != "linux" {
+        // Elsewhere every call is `unsupported`; there is nothing to run.
+        if let Err(error) = std::fs::write(&out, b"") {
+            fail(&format!("cannot write {}: {error}", out.display()));
+        }
+        return;
+    }
+    match variable("CARGO_CFG_TARGET_ARCH").as_str() {
+        "x86_64" | "aarch64" => {}
+        other => fail(&format!("pinfold's init is written for x86_64 and aarch64, not for {other}")),
+    }
+    let done = match rustc(&out, true).output() {
+        // zig's linker knows no such flags (Python's wheels are linked by it): the same program, in a few pages more.
+        Ok(done) if !done.status.success() && String::from_utf8_lossy(&done.stderr).contains("noseparate-code") => {
+            rustc(&out, false).output()
+        }
+        done => done,
+    };
+    match done {
+        Ok(done) if done.status.success() => {}
+        Ok(done) => {
+            let text = String::from_utf8_lossy(&done.stderr);
+            let advice = if text.contains("linker") && text.contains("not found") {
+                "\n\nThere is no linker. On Debian and Ubuntu: apt-get install gcc libc6-dev"
+            } else {
+                ""
+            };
+            fail(&format!("could not build pinfold's init:\n{text}{advice}"));
+        }
+        Err(error) => fail(&format!("could not start {}: {error}", variable("RUSTC"))),
+    }
+}
+
+/// `packed`: with as few pages as the linker can do.
+fn rustc(out: &Path, packed: bool) -> Command {
+    let mut rustc = Command::new(variable("RUSTC"));
+    rustc
+        .args(["--edition", "2024", "--crate-type", "bin", "--crate-name", "pinfold_init"])
+        .args(["--target", &variable("TARGET")])
+        .args(["-C", "panic=abort", "-C", "opt-level=2", "-C", "codegen-units=1", "-C", "strip=symbols"])
+        .args(["-C", "relocation-model=static", "-C", "overflow-checks=off", "-C", "debug-assertions=off"])
+        .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-nostdlib", "-C", "link-arg=-static"])
+        .args(["-C", "link-arg=-Wl,--build-id=none"])
+        .arg("--remap-path-prefix")
+        .arg(format!("{}=pinfold", variable("CARGO_MANIFEST_DIR")))
+        .arg("-o")
+        .arg(out)
+        .arg(PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("init/main.rs"));
+    if packed {
+        // The GNU linker's default leaves four page-aligned segments; one file page fewer is one fault fewer.
+        rustc.args(["-C", "link-arg=-Wl,-z,noseparate-code", "-C", "link-arg=-Wl,-z,norelro"]);
+    }
+    if let Ok(linker) = env::var("RUSTC_LINKER") {
+        rustc.args(["-C", &format!("linker={linker}")]);
+    }
+    rustc
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| fail(&format!("{name} is not set: build.rs must be run by cargo")))
+}
+
+fn fail(message: &str) -> ! {
+    eprintln!("{message}");
+    exit(1)
+}

@@ -1,0 +1,2 @@
+while True:
+    print("the 1000000")

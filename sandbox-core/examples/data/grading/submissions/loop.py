@@ -1,0 +1,6 @@
+import sys
+
+text = sys.stdin.read()
+while True:
+    if text == "":
+        continue

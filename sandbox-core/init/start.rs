@@ -1,0 +1,88 @@
+//! Owns: the first microseconds: undo what was inherited, receive the plan.  Must not: trust what was inherited.
+
+use crate::sys::{self, ManyFds};
+use crate::wire::{
+    CONTROL_FD, DOORBELL_FD, FDS_MAX, FIXED_FDS, MAGIC, PLAN_ADDR, PLAN_MAX, PlanHeader, RECORD_START, Record, VERSION,
+};
+
+/// Where the pidfd of the host stands from here on.
+pub const HOST_FD: i32 = 5;
+
+/// The plan, mapped.
+pub struct Plan {
+    pub header: PlanHeader,
+}
+
+impl Plan {
+    /// The number of the fd whose slot is at `address`; 0: none.
+    pub fn fd_at(&self, address: u64) -> Option<i32> {
+        if address == 0 {
+            return None;
+        }
+        // SAFETY: the host names one of the fd slots, which receive_plan has filled.
+        Some(unsafe { core::ptr::read(address as *const u64) } as i32)
+    }
+}
+
+/// A terminal's Ctrl-C reaches every
+/// process of the session; an inherited fd is a hole.
+pub fn clean_inheritance() {
+    sys::block_all_signals();
+    sys::default_signals();
+    sys::new_session();
+    sys::set_name(b"pinfold-init\0\0\0\0");
+    sys::close_range(4, u32::MAX);
+    // Nothing that is received may land on 0 to 2, which a host may have closed or marked close-on-exec (Node does).
+    for number in 0..3 {
+        sys::place(CONTROL_FD, number);
+    }
+}
+
+/// Wait for the host's one start message. None when it is not exactly what this build expects.
+pub fn receive_plan() -> Option<Plan> {
+    let mut bytes = [0; Record::SIZE];
+    let mut fds = ManyFds::empty();
+    let (got, count) = sys::receive(CONTROL_FD, &mut bytes, &mut fds);
+    let record = Record::from_bytes(&bytes).filter(|_| got == Record::SIZE as isize)?;
+    let length = record.value as usize;
+    let [plan, doorbell, host, ..] = fds.fds;
+    let named = (record.detail as usize).checked_sub(FIXED_FDS)?;
+    if record.kind != RECORD_START
+        || record.extra != VERSION
+        || length > PLAN_MAX
+        || count != record.detail as usize
+        || count > FDS_MAX
+    {
+        return None;
+    }
+    if !sys::map_plan(plan, PLAN_ADDR, length) {
+        return None;
+    }
+    // SAFETY: at least one page is mapped at PLAN_ADDR, zero-filled behind the file's end, and a header is smaller.
+    let header = unsafe { core::ptr::read(PLAN_ADDR as *const PlanHeader) };
+    if header.magic != MAGIC
+        || header.version != VERSION
+        || header.length as usize != length
+        || header.fd_count as usize != named
+    {
+        return None;
+    }
+    let mut slot = header.fds as *mut u64;
+    for fd in fds.fds.iter().skip(FIXED_FDS).take(named) {
+        // SAFETY: the host laid out `fd_count` slots at `fds` inside the plan, and the counts agree.
+        unsafe {
+            core::ptr::write(slot, *fd as u64);
+            slot = slot.add(1);
+        }
+    }
+    // The received fds are 4 (plan), 5 (doorbell), 6 (host), 7 and on: everything above 3 was closed before.
+    sys::close(plan);
+    sys::place(doorbell, DOORBELL_FD);
+    sys::place(host, HOST_FD);
+    // The host's own stdio goes; the three numbers stay taken, so that nothing opened later gets them.
+    for number in 0..3 {
+        sys::place(host, number);
+    }
+    sys::close(host);
+    Some(Plan { header })
+}

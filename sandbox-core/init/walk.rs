@@ -1,0 +1,253 @@
+//! Owns: the one loop that carries out a plan.  Must not: decide anything; every branch is one the plan asks for.
+
+use crate::start::Plan;
+use crate::wire::{
+    CONTROL_FD, FLAG_PAYLOAD_IS_PID1, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE, PSEUDO_EXEC, PSEUDO_PID, PSEUDO_READY,
+    PSEUDO_SEND, PSEUDO_SERVE, PSEUDO_START, RECORD_EXEC, RECORD_FD, RECORD_GO, RECORD_READY, RawOp, Record,
+};
+use crate::{Failure, send, sys};
+
+/// Who walks: decides only what a plan may ask for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Keeper,
+    Pid1,
+    Payload,
+}
+
+pub enum End {
+    /// In PID 1: the payload runs.
+    Started {
+        payload: i32,
+    },
+    Failed(Failure),
+    /// The plan had nothing to execute.
+    Finished,
+}
+
+const EPROTO: i32 = 71;
+const EACCES: i32 = 13;
+const ENOENT: i32 = 2;
+const ENOTDIR: i32 = 20;
+pub const ECANCELED: i32 = 125;
+
+/// Carry out the plan from call `at` on.
+pub fn walk(plan: &Plan, mut at: u32, role: Role) -> End {
+    while at < plan.header.op_count {
+        let op = load(plan, at);
+        at = at.wrapping_add(1);
+        let args = [0, 1, 2, 3, 4, 5].map(|i| argument(&op, i));
+        let result = match op.nr {
+            PSEUDO_READY => ready(),
+            PSEUDO_CHECK => check(args),
+            PSEUDO_PID => write_pid(args),
+            PSEUDO_SEND => send_fd(args),
+            PSEUDO_CLONE if role == Role::Keeper => {
+                let mut start = Start { plan, at, failure: None };
+                let mut pid1 = -1;
+                match create_pid1(args, &mut start, &mut pid1) {
+                    // PID 1 may share this memory and reads `start`: this frame stays until the process ends.
+                    pid if pid > 0 => match start.take_failure() {
+                        Some(failure) => return End::Failed(failure),
+                        None => crate::keeper::keep(plan, pid1),
+                    },
+                    error => error,
+                }
+            }
+            PSEUDO_START if role == Role::Pid1 => match start(plan, at, true, None, || false) {
+                Ok(started) => {
+                    send(&mut Record::new(RECORD_EXEC), started.pidfd);
+                    return End::Started { payload: started.pid };
+                }
+                Err(failure) => return End::Failed(failure),
+            },
+            PSEUDO_SERVE if role == Role::Pid1 => crate::agent::serve(plan, args.map(|fd| fd as i32)),
+            PSEUDO_EXEC if role != Role::Keeper => {
+                let (errno, extra) = execute(args);
+                return End::Failed(Failure { op: op.op.into(), errno, extra });
+            }
+            nr if nr >= PSEUDO_BASE => -(EPROTO as isize),
+            // SAFETY: the host lowered the plan; every pointer among the arguments is an address inside the plan, which
+            // stays mapped, and no call of the plan unmaps or remaps memory.
+            nr => unsafe { sys::call(nr as usize, args.map(|a| a as usize)) },
+        };
+        if (-4095..0).contains(&result) {
+            let errno = -result as i32;
+            if !op.tolerate.iter().any(|&tolerated| tolerated != 0 && i32::from(tolerated) == errno) {
+                return End::Failed(Failure { op: op.op.into(), errno, extra: 0 });
+            }
+            at = at.wrapping_add(op.skip.into());
+        } else if op.save != 0 {
+            // SAFETY: the host names a u64 inside the plan's private mapping.
+            unsafe { core::ptr::write_unaligned(op.save as *mut u64, result as u64) };
+        }
+    }
+    End::Finished
+}
+
+static mut PID1_STACK: [u8; 32 << 10] = [0; 32 << 10];
+
+fn create_pid1([flags, cgroup, ..]: [u64; 6], start: &mut Start<'_>, pidfd: &mut i32) -> isize {
+    // SAFETY: only PID 1 runs on this stack, and a keeper creates one PID 1.
+    let stack = unsafe { &mut *&raw mut PID1_STACK };
+    let body = if start.plan.header.flags & FLAG_PAYLOAD_IS_PID1 == 0 { pid1 } else { payload };
+    sys::clone_process(flags, cgroup, stack, pidfd, body, &raw mut *start as usize)
+}
+
+extern "C" fn pid1(start: usize) -> ! {
+    // SAFETY: the keeper's frame that holds `Start` is never left (walk goes on to keep), shared or copied.
+    let start = unsafe { &*(start as *const Start<'_>) };
+    crate::go_on(start.plan, start.at, Role::Pid1)
+}
+
+fn load(plan: &Plan, at: u32) -> RawOp {
+    // SAFETY: `at` is below `op_count`, and the host laid out that many calls at `ops`.
+    unsafe { core::ptr::read((plan.header.ops as *const RawOp).add(at as usize)) }
+}
+
+fn argument(op: &RawOp, index: usize) -> u64 {
+    let Some(&value) = op.args.get(index) else { return 0 };
+    if op.deref & (1u8 << (index & 7)) == 0 {
+        return value;
+    }
+    // SAFETY: a dereferenced argument is the address of a u64 inside the plan.
+    unsafe { core::ptr::read_unaligned(value as *const u64) }
+}
+
+/// Let the host write the id maps.
+fn ready() -> isize {
+    send(&mut Record::new(RECORD_READY), None);
+    let mut bytes = [0; Record::SIZE];
+    let (got, _) = sys::receive(CONTROL_FD, &mut bytes, &mut sys::ManyFds::empty());
+    match Record::from_bytes(&bytes) {
+        Some(record) if got == Record::SIZE as isize && record.kind == RECORD_GO => 0,
+        _ => -(ECANCELED as isize),
+    }
+}
+
+/// An fd for the host. One that does not arrive is a failure: the host counts on it.
+fn send_fd([fd, tag, ..]: [u64; 6]) -> isize {
+    let mut record = Record::new(RECORD_FD);
+    record.value = tag as u32;
+    send(&mut record, Some(fd as i32))
+}
+
+fn check([actual, expected, errno, mask, ..]: [u64; 6]) -> isize {
+    if actual & mask == expected { 0 } else { -(errno as isize) }
+}
+
+fn write_pid([address, ..]: [u64; 6]) -> isize {
+    let mut digits = [0u8; 12];
+    let mut rest = sys::getpid() as u32;
+    let mut first = 11;
+    loop {
+        first = if first > 0 { first - 1 } else { 0 };
+        if let Some(digit) = digits.get_mut(first) {
+            *digit = b'0'.wrapping_add((rest % 10) as u8);
+        }
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let mut to = address as *mut u8;
+    for digit in digits.iter().skip(first) {
+        // SAFETY: the host reserved 12 bytes at `address` inside the plan.
+        unsafe {
+            core::ptr::write(to, *digit);
+            to = to.add(1);
+        }
+    }
+    0
+}
+
+/// Where a new process goes on, and what the payload's, which shares memory until it executes, leaves behind.
+struct Start<'a> {
+    plan: &'a Plan,
+    at: u32,
+    failure: Option<Failure>,
+}
+
+impl Start<'_> {
+    /// Why a child that shared this memory did not execute.
+    fn take_failure(&self) -> Option<Failure> {
+        // SAFETY: the child, the only writer, has executed or ended; volatile because the compiler saw no write. A PID 1
+        // that is no payload never writes.
+        unsafe { core::ptr::read_volatile(&raw const self.failure) }
+    }
+}
+
+static mut PAYLOAD_STACK: [u8; 16 << 10] = [0; 16 << 10];
+
+/// A payload that was executed.
+pub struct Started {
+    pub pid: i32,
+    pub pidfd: Option<i32>,
+}
+
+/// Start the payload, or say what failed. Its process walks on from call `at`. `handle`: with a pidfd. `slice`: how often,
+/// in nanoseconds, `give_up` is asked whether that takes too long.
+pub fn start(
+    plan: &Plan,
+    at: u32,
+    handle: bool,
+    slice: Option<u64>,
+    mut give_up: impl FnMut() -> bool,
+) -> Result<Started, Failure> {
+    let mut start = Start { plan, at, failure: None };
+    let (mut pidfd, mut using) = (-1, 1);
+    // SAFETY: this process has one thread, and it waits below until the stack is free again.
+    let stack = unsafe { &mut *&raw mut PAYLOAD_STACK };
+    let pid = sys::clone_shared(stack, handle.then_some(&mut pidfd), &mut using, payload, &raw mut start as usize);
+    let op = u32::from(load(plan, at.saturating_sub(1)).op);
+    if pid < 0 {
+        return Err(Failure { op, errno: -pid as i32, extra: 0 });
+    }
+    let mut given_up = false;
+    while !sys::released(&using, slice.filter(|_| !given_up)) {
+        if give_up() {
+            given_up = true;
+            // Not yet reaped, so the number is still its own.
+            sys::kill(pid as i32, sys::SIGKILL);
+        }
+    }
+    let failure = if given_up { Some(Failure { op, errno: ECANCELED, extra: 0 }) } else { start.take_failure() };
+    if let Some(failure) = failure {
+        sys::wait(pid as i32, true);
+        return Err(failure);
+    }
+    Ok(Started { pid: pid as i32, pidfd: handle.then_some(pidfd) })
+}
+
+/// The payload's process, up to its exec. From here on: no state of the parent's but `Start`.
+extern "C" fn payload(start: usize) -> ! {
+    let start = start as *mut Start<'_>;
+    // SAFETY: the parent waits for the release of this memory and keeps `Start` alive.
+    let (plan, at) = unsafe { ((*start).plan, (*start).at) };
+    if let End::Failed(failure) = walk(plan, at, Role::Payload) {
+        // SAFETY: as above; the parent reads it after this process has ended.
+        unsafe { core::ptr::write_volatile(&raw mut (*start).failure, Some(failure)) };
+    }
+    sys::exit(127)
+}
+
+/// Try every path in order, as execvpe(3) does, but without a shell for what the kernel does not know.
+fn execute([paths, argv, envp, ..]: [u64; 6]) -> (i32, u32) {
+    let mut verdict = (ENOENT, 0);
+    let mut at = paths as *const u64;
+    loop {
+        // SAFETY: the host made a list of addresses inside the plan that ends with 0.
+        let path = unsafe { core::ptr::read(at) };
+        if path == 0 {
+            return verdict;
+        }
+        // SAFETY: the list goes on at least to its 0.
+        at = unsafe { at.add(1) };
+        match -sys::execute(path, argv, envp) as i32 {
+            ENOENT if sys::exists(path) => return (ENOENT, 1),
+            ENOENT | ENOTDIR => {}
+            EACCES => verdict = (EACCES, 0),
+            errno => return (errno, 0),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Owns: the group of one sandbox: making it, its limits and numbers, freezing, killing, removing it.
+//! Must not: decide where it is made or what is limited (settle has), or know what a payload is.
+//! Start at: [`Leaf`].
+//!
+//! A leaf is one directory in the unified hierarchy, or one in each v1 hierarchy that is needed, or both, all of the same
+//! name. Nothing is ever put into it by pid: PID 1 is born in it, or enters it by itself (ADR 0011).
+
+mod change;
+#[cfg(any(feature = "cgroups", test))]
+mod convert;
+mod device;
+mod freeze;
+mod stat;
+mod sweep;
+#[cfg(feature = "cgroups")]
+mod write;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg, OFlag, openat};
+use nix::sys::stat::Mode;
+
+use crate::settle::{Group, Place};
+use crate::spec::Limits;
+use crate::{Error, ErrorKind, Result, Stage};
+
+pub(crate) use change::{changeable, no_group};
+pub(crate) use device::check as check_devices;
+#[cfg(any(test, fuzzing))]
+pub(crate) use stat::read_hostile;
+pub use stat::{Pressure, Sample};
+pub(crate) use sweep::Sweep;
+
+/// The group of one sandbox. Locked while its owner lives, so that another start can tell one that was left behind.
+/// Dropping it kills what is in it and removes it.
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    unified: Option<Directory>,
+    v1: Vec<Directory>,
+    /// Processes of ours in it, which neither count against the limit nor as used.
+    ours: u64,
+    limits: Mutex<Limits>,
+}
+
+/// The part of a leaf in one hierarchy.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    controllers: Vec<String>,
+    unified: bool,
+    /// It itself, open and locked.
+    owned: Flock<File>,
+}
+
+const PREFIX: &str = "pinfold-";
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// What every statistics file fits into, usually.
+const ROOM: usize = 4096;
+
+/// How long a leaf that is dropped may take to become empty.
+const GRACE: u64 = 1_000_000_000;
+
+impl Leaf {
+    /// Make it, with its limits. `ours`: how many processes of ours will be in it.
+    pub fn create(group: &Group, ours: u64) -> Result<Self> {
+        let mut leaf = Self { unified: None, v1: Vec::new(), ours, limits: Mutex::new(group.limits.clone()) };
+        if let Some(place) = &group.unified {
+            enable(place)?;
+        }
+        for _ in 0..100 {
+            let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            match leaf.make(group, &name) {
+                // Left behind by a process that had our pid, and swept by somebody else some day.
+                Err(error) if error.errno() == Some(libc::EEXIST) => leaf.discard(),
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    leaf.write(&group.limits)?;
+                    return Ok(leaf);
+                }
+            }
+        }
+        Err(Error::launch("could not find a free name for a group", libc::EEXIST).with_origin("limits"))
+    }
+
+    fn make(&mut self, group: &Group, name: &str) -> Result<()> {
+        if let Some(place) = &group.unified {
+            self.unified = Some(Directory::make(place, name, true)?);
+        }
+        for place in &group.v1 {
+            self.v1.push(Directory::make(place, name, false)?);
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        for directory in self.unified.take().into_iter().chain(self.v1.drain(..)) {
+            // Just made and empty; if it can't be removed it stays to be swept.
+            drop(fs::remove_dir(&directory.path));
+        }
+    }
+
+    fn directories(&self) -> impl Iterator<Item = &Directory> {
+        self.unified.iter().chain(&self.v1)
+    }
+
+    /// The directory that has a controller, by its v1 or v2 name.
+    fn with(&self, v1: &str, v2: &str) -> Option<&Directory> {
+        let has = |directory: &&Directory| {
+            let name = if directory.unified { v2 } else { v1 };
+            directory.controllers.iter().any(|have| have == name)
+        };
+        self.directories().find(has)
+    }
+
+    /// For CLONE_INTO_CGROUP. None: not in the unified hierarchy.
+    pub fn birthplace(&self) -> Option<io::Result<OwnedFd>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        self.unified.as_ref().map(|directory| Ok(openat(&*directory.owned, c".", flags, Mode::empty())?))
+    }
+
+    /// The `tasks` files of v1 groups, with the controllers of each.
+    pub fn tasks(&self) -> impl Iterator<Item = (&[String], io::Result<OwnedFd>)> {
+        self.v1.iter().map(|directory| (directory.controllers.as_slice(), directory.open("tasks", OFlag::O_WRONLY)))
+    }
+
+    /// `cgroup.kill`, with which the keeper ends the tree when the host can't any more.
+    pub fn killer(&self) -> io::Result<OwnedFd> {
+        match &self.unified {
+            Some(directory) => directory.open("cgroup.kill", OFlag::O_WRONLY),
+            None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+        }
+    }
+
+    /// A file that begins with the CPU time of the group (in the unit that `Group::cpu_unit` says).
+    pub fn cpu_clock(&self) -> io::Result<OwnedFd> {
+        match (&self.unified, self.with("cpuacct", "")) {
+            (Some(directory), _) => directory.open("cpu.stat", OFlag::O_RDONLY),
+            (None, Some(directory)) => directory.open("cpuacct.usage", OFlag::O_RDONLY),
+            (None, None) => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+        }
+    }
+
+    /// Whether what is frozen does not even die.
+    pub fn freezes_by_v1(&self) -> bool {
+        self.unified.is_none() && self.with("freezer", "").is_some()
+    }
+
+    /// `freezer.state`, where only v1 can freeze.
+    pub fn thawer(&self) -> Option<io::Result<OwnedFd>> {
+        let directory = self.with("freezer", "").filter(|_| self.unified.is_none());
+        directory.map(|directory| directory.open("freezer.state", OFlag::O_WRONLY))
+    }
+
+    /// Kill every process in it, frozen and stopped ones too (`cgroup.kill`, since Linux 5.14). Without the unified
+    /// hierarchy a PID namespace holds the processes, and this only sees to it that they can die.
+    pub fn kill(&self) -> io::Result<()> {
+        match &self.unified {
+            Some(directory) => fs::write(directory.path.join("cgroup.kill"), "1"),
+            None => self.thaw_if_frozen(),
+        }
+    }
+
+    /// Change limits while it is used. What is not given stays as it is.
+    pub fn update(&self, change: &Limits) -> Result<()> {
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted = change.clone();
+        // On v1 one file holds the sum of the two.
+        if wanted.memory.is_some() != wanted.swap.is_some() {
+            wanted.memory = wanted.memory.or(limits.memory);
+            wanted.swap = wanted.swap.or(limits.swap);
+        }
+        self.write(&wanted)?;
+        limits.memory = wanted.memory.or(limits.memory);
+        limits.swap = wanted.swap.or(limits.swap);
+        Ok(())
+    }
+
+    #[cfg(feature = "cgroups")]
+    fn write(&self, limits: &Limits) -> Result<()> {
+        write::write(self, limits)
+    }
+
+    /// Settle lets no limit through to here, a change of limits may.
+    #[cfg(not(feature = "cgroups"))]
+    fn write(&self, limits: &Limits) -> Result<()> {
+        match crate::settle::in_groups(limits).first() {
+            Some(key) => Err(Error::unsupported(*key, "this build is without the feature `cgroups`")),
+            None => Ok(()),
+        }
+    }
+
+    /// Remove it if it is empty. False: not yet.
+    pub fn try_remove(&mut self) -> bool {
+        self.v1.retain(|directory| !directory.try_remove());
+        if self.unified.as_ref().is_some_and(Directory::try_remove) {
+            self.unified = None;
+        }
+        self.unified.is_none() && self.v1.is_empty()
+    }
+}
+
+impl Drop for Leaf {
+    fn drop(&mut self) {
+        let deadline = crate::sys::monotonic() + GRACE;
+        // A process that is already dead but not yet reaped keeps the directory busy for a moment. What can't be removed
+        // now is swept by a later start, once it is empty and nobody holds its lock.
+        while !self.try_remove() && self.kill().is_ok() && crate::sys::monotonic() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Directory {
+    fn make(place: &Place, name: &str, unified: bool) -> Result<Self> {
+        let path = place.parent.join(name);
+        let failed = |errno: i32| failure(format!("could not make the group {}", path.display()), errno, &path);
+        let errno = |error: &io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+        fs::create_dir(&path).map_err(|error| failed(errno(&error)))?;
+        let owner = File::open(&path)
+            .map_err(|error| errno(&error))
+            .and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno as i32));
+        match owner {
+            Ok(owner) => {
+                let controllers = place.controllers.clone();
+                Ok(Self { path, controllers, unified, owned: owner })
+            }
+            Err(errno) => {
+                let error = failed(errno);
+                // Empty: nobody has had the time to use it.
+                drop(fs::remove_dir(&path));
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self, name: &str, flags: OFlag) -> io::Result<OwnedFd> {
+        Ok(openat(&*self.owned, name, flags | OFlag::O_CLOEXEC, Mode::empty())?)
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        let file = self.open(name, OFlag::O_RDONLY).ok()?;
+        let mut text = vec![0; ROOM];
+        let mut length = 0;
+        loop {
+            let got = nix::unistd::read(&file, text.get_mut(length..)?).ok()?;
+            length += got;
+            // The kernel writes such a file at one go: what leaves room is all.
+            if length < text.len() {
+                text.truncate(length);
+                return String::from_utf8(text).ok();
+            }
+            text.resize(2 * length, 0);
+        }
+    }
+
+    fn try_remove(&self) -> bool {
+        match fs::remove_dir(&self.path) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+}
+
+/// Let the parent hand down what the leaf needs. Nothing is limited there.
+fn enable(place: &Place) -> Result<()> {
+    if place.enable.is_empty() {
+        return Ok(());
+    }
+    let control = place.parent.join("cgroup.subtree_control");
+    let enabled = fs::read_to_string(&control).unwrap_or_default();
+    let missing: Vec<String> = place
+        .enable
+        .iter()
+        .filter(|name| !enabled.split_ascii_whitespace().any(|have| have == **name))
+        .map(|name| format!("+{name}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    fs::write(&control, missing.join(" ")).map_err(|error| {
+        failure(
+            format!("could not enable {} in {}", missing.join(" "), control.display()),
+            error.raw_os_error().unwrap_or(libc::EIO),
+            &control,
+        )
+    })
+}
+
+/// The error of a step on a group; launch knows the hints.
+fn failure(what: String, errno: i32, path: &Path) -> Error {
+    Error::new(ErrorKind::Setup, Stage::Launch, what)
+        .with_errno(errno)
+        .with_origin("limits")
+        .with_subject(path.display().to_string())
+}

@@ -1,0 +1,49 @@
+//! Owns: removing leaves that a killed host left behind.
+//! Must not: kill anything, or touch a leaf whose owner lives: its lock says so, no recorded pid does.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::PREFIX;
+use crate::settle::Group;
+
+/// When was swept last. At most once a second: with many sandboxes side by side a look at each of them is not free.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep(AtomicU64);
+
+const PAUSE: u64 = 1_000_000_000;
+
+impl Sweep {
+    /// Remove empty leaves without an owner wherever this sandbox's own are made.
+    pub fn maybe(&self, group: &Group) {
+        let now = crate::sys::monotonic();
+        let last = self.0.load(Ordering::Relaxed);
+        if (last != 0 && now.saturating_sub(last) < PAUSE)
+            || self.0.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        group.unified.iter().chain(&group.v1).for_each(|place| sweep(&place.parent));
+    }
+}
+
+fn sweep(parent: &Path) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    let ours = format!("{PREFIX}{}-", std::process::id());
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !name.starts_with(PREFIX) || name.starts_with(&ours) {
+            continue;
+        }
+        if let Ok(file) = File::open(entry.path())
+            && let Ok(_lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        {
+            // EBUSY: processes that outlived their owner for a moment; the next sweep sees it again.
+            drop(fs::remove_dir(entry.path()));
+        }
+    }
+}

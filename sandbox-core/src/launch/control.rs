@@ -1,0 +1,279 @@
+//! Owns: the host's end of the control socket: sending the plan, receiving records, deciding what a record may say.
+//! Must not: trust the other end: a record is exactly one of the known forms, or it is refused.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+};
+use nix::sys::time::{TimeSpec, TimeValLike};
+
+use crate::cancel::Canceller;
+use crate::plan::Handed;
+use crate::wire::{self, RawUsage, Record};
+
+/// What init says.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Ready,
+    /// A session is open.
+    Open,
+    /// PID 1 of a session has killed everything.
+    Done,
+    /// The payload was executed; its pidfd.
+    Exec {
+        time: u64,
+        pidfd: OwnedFd,
+    },
+    /// An fd for the host, and what it stands for.
+    Fd {
+        what: Handed,
+        fd: OwnedFd,
+    },
+    Fail {
+        op: usize,
+        errno: i32,
+        present: bool,
+    },
+    Exit {
+        status: i32,
+        complete: bool,
+        /// Nothing of its tree is left, so that its shepherd can start another.
+        free: bool,
+        usage: RawUsage,
+        time: u64,
+        /// When it was executed, if nothing has told that before.
+        executed: Option<u64>,
+    },
+    Usage {
+        usage: RawUsage,
+    },
+    End {
+        cause: u32,
+        time: u64,
+        executed: Option<u64>,
+    },
+}
+
+/// Why no message came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Silence {
+    /// Init is gone.
+    Closed,
+    /// Nothing within the time given.
+    Timeout,
+    /// Nothing until the caller lost interest.
+    Cancelled,
+    /// Bytes that no init of ours sends.
+    Garbled,
+    Failed(Errno),
+}
+
+/// Bytes and fds of one received message -> what they say. Pure: this is what is fuzzed.
+pub(crate) fn decode(bytes: &[u8], mut fds: Vec<OwnedFd>) -> Option<Message> {
+    let record = Record::from_bytes(bytes)?;
+    let (value, detail) = (record.value, record.detail);
+    let executed = Some(record.executed).filter(|&executed| executed != 0);
+    let message = match record.kind {
+        wire::RECORD_READY => Message::Ready,
+        wire::RECORD_OPEN => Message::Open,
+        wire::RECORD_DONE => Message::Done,
+        wire::RECORD_EXEC => Message::Exec { time: record.time, pidfd: fds.pop()? },
+        wire::RECORD_FD => Message::Fd { what: Handed::from_tag(value)?, fd: fds.pop()? },
+        wire::RECORD_FAIL if (1..4096).contains(&detail) => {
+            Message::Fail { op: value as usize, errno: detail as i32, present: record.extra == 1 }
+        }
+        wire::RECORD_EXIT if value <= 0xFFFF && detail <= 1 => Message::Exit {
+            status: value as i32,
+            complete: detail == 1,
+            free: record.extra == 1,
+            usage: record.usage,
+            time: record.time,
+            executed,
+        },
+        wire::RECORD_USAGE => Message::Usage { usage: record.usage },
+        wire::RECORD_END if value <= 0xFFFF && detail <= wire::CAUSE_CPU_TIME => {
+            Message::End { cause: detail, time: record.time, executed }
+        }
+        _ => return None,
+    };
+    fds.is_empty().then_some(message)
+}
+
+/// The host's end.
+#[derive(Debug)]
+pub(crate) struct Control {
+    socket: OwnedFd,
+    /// How far the other end's CLOCK_MONOTONIC is ahead (a time namespace), in nanoseconds.
+    ahead: i64,
+}
+
+impl Control {
+    /// Both ends of a new control socket; the second is init's.
+    pub fn pair() -> nix::Result<(Self, OwnedFd)> {
+        let (ours, inits) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        Ok((Self { socket: ours, ahead: 0 }, inits))
+    }
+
+    /// The same, of an end whose clock is ahead.
+    pub fn ahead(self, nanoseconds: i64) -> Self {
+        Self { ahead: nanoseconds, ..self }
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Send the plan and every fd it names.
+    pub fn send_start(&self, plan_length: usize, fds: &[RawFd]) -> nix::Result<()> {
+        let mut record = Record::new(wire::RECORD_START);
+        record.value = plan_length as u32;
+        record.detail = fds.len() as u32;
+        record.extra = wire::VERSION;
+        self.send(&record, fds)
+    }
+
+    pub fn send_go(&self) -> nix::Result<()> {
+        self.send(&Record::new(wire::RECORD_GO), &[])
+    }
+
+    /// Ask the keeper to kill the tree. A keeper that is gone needs no telling.
+    pub fn send_kill(&self, cause: u32) -> nix::Result<()> {
+        let mut record = Record::new(wire::RECORD_KILL);
+        record.detail = cause;
+        match self.send(&record, &[]) {
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Ask PID 1 of a session for a shepherd.
+    pub fn send_shepherd(&self, fds: &[RawFd; 3]) -> nix::Result<()> {
+        self.send(&Record::new(wire::RECORD_SHEPHERD), fds)
+    }
+
+    /// Ask PID 1 of a session to kill everything but itself.
+    pub fn send_kill_all(&self) -> nix::Result<()> {
+        self.send(&Record::new(wire::RECORD_KILL_ALL), &[])
+    }
+
+    /// Ask a shepherd to start a payload.
+    pub fn send_run(&self, plan_length: usize, fds: &[RawFd]) -> nix::Result<()> {
+        let mut record = Record::new(wire::RECORD_RUN);
+        record.value = plan_length as u32;
+        record.detail = fds.len() as u32;
+        record.extra = wire::VERSION;
+        self.send(&record, fds)
+    }
+
+    fn send(&self, record: &Record, fds: &[RawFd]) -> nix::Result<()> {
+        let bytes = record.to_bytes();
+        let rights = [ControlMessage::ScmRights(fds)];
+        let control = if fds.is_empty() { &[][..] } else { &rights[..] };
+        loop {
+            let sent =
+                sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(&bytes)], control, MsgFlags::MSG_NOSIGNAL, None);
+            match sent {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// The next message; waits until `deadline` (CLOCK_MONOTONIC nanoseconds), for ever without one, or until it is cancelled.
+    pub fn receive(&self, deadline: Option<u64>, cancel: Option<&Canceller>) -> Result<Message, Silence> {
+        let fds = [Some(self.as_fd()), cancel.map(AsFd::as_fd)];
+        let mut polled: Vec<PollFd<'_>> =
+            fds.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        wait(&mut polled, deadline).map_err(|errno| match errno {
+            Errno::ETIMEDOUT => Silence::Timeout,
+            errno => Silence::Failed(errno),
+        })?;
+        self.take().unwrap_or(Err(Silence::Cancelled))
+    }
+
+    /// A message that is there already; None when there is none.
+    pub fn take(&self) -> Option<Result<Message, Silence>> {
+        let mut bytes = [0; Record::SIZE + 1];
+        let mut space = nix::cmsg_space!([RawFd; 2]);
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+        loop {
+            let mut buffers = [IoSliceMut::new(&mut bytes)];
+            let message = match recvmsg::<()>(self.socket.as_raw_fd(), &mut buffers, Some(&mut space), flags) {
+                Ok(message) => message,
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => return None,
+                // Init ended without reading all that we had sent. The error is told once, before the messages that it
+                // left for us: the next call gets those, and their end.
+                Err(Errno::ECONNRESET) => continue,
+                Err(errno) => return Some(Err(Silence::Failed(errno))),
+            };
+            let length = message.bytes;
+            let mut fds = Vec::new();
+            if let Ok(messages) = message.cmsgs() {
+                for message in messages {
+                    if let ControlMessageOwned::ScmRights(numbers) = message {
+                        fds.extend(numbers.into_iter().map(crate::sys::adopt));
+                    }
+                }
+            }
+            if length == 0 {
+                return Some(Err(Silence::Closed));
+            }
+            let mut message = decode(bytes.get(..length).unwrap_or_default(), fds).ok_or(Silence::Garbled);
+            let ours = |time: &mut u64| *time = time.saturating_add_signed(self.ahead.saturating_neg());
+            match &mut message {
+                Ok(Message::Exec { time, .. }) => ours(time),
+                Ok(Message::Exit { time, executed, .. } | Message::End { time, executed, .. }) => {
+                    ours(time);
+                    executed.as_mut().into_iter().for_each(ours);
+                }
+                _ => {}
+            }
+            return Some(message);
+        }
+    }
+}
+
+/// ppoll(2) until something happens or `deadline` passes (ETIMEDOUT). Interrupted waits go on.
+pub(crate) fn wait(fds: &mut [PollFd<'_>], deadline: Option<u64>) -> nix::Result<()> {
+    loop {
+        let left = match deadline {
+            None => None,
+            Some(deadline) => {
+                let left = deadline.saturating_sub(crate::sys::monotonic());
+                Some(TimeSpec::nanoseconds(i64::try_from(left).unwrap_or(i64::MAX)))
+            }
+        };
+        match ppoll(fds, left, None) {
+            Ok(0) => return Err(Errno::ETIMEDOUT),
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fd() -> OwnedFd {
+        std::fs::File::open("/dev/null").expect("every machine has /dev/null").into()
+    }
+
+    #[test]
+    fn an_fd_is_taken_only_as_something_known() {
+        let mut record = Record::new(wire::RECORD_FD);
+        record.value = Handed::Upper as u32;
+        assert!(matches!(decode(&record.to_bytes(), vec![fd()]), Some(Message::Fd { what: Handed::Upper, .. })));
+        assert!(decode(&record.to_bytes(), vec![]).is_none(), "a record without its fd");
+        assert!(decode(&record.to_bytes(), vec![fd(), fd()]).is_none(), "one fd too many");
+        record.value = 99;
+        assert!(decode(&record.to_bytes(), vec![fd()]).is_none(), "an unknown tag");
+    }
+}

@@ -1,0 +1,47 @@
+//! Owns: an errand: a process of init that carries out a few operations elsewhere and hands over what it opened.
+//! Must not: run a payload, or outlive the call.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use crate::plan::{Ends, Handed, Step, Template};
+
+use super::{Control, GRACE, Image, Message, Silence, sealed_plan, spawn, until_gone_or_killed};
+
+/// Carry out `steps`, with these fds under their names. What was opened comes back in its order; the errno is that of the
+/// step that failed.
+pub(crate) fn errand(image: &Image, steps: &[Step], passed: &[(&str, BorrowedFd<'_>)]) -> nix::Result<Vec<OwnedFd>> {
+    let names: Vec<String> = passed.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let bytes = Template::new(steps, &names, None).finish(&[], 0, Ends::default(), None);
+    let plan = sealed_plan(&bytes)?;
+    let (control, inits) = Control::pair()?;
+    let host = crate::sys::pidfd_open(std::process::id() as i32)?;
+    let pid = spawn(image, &inits).map_err(|error| Errno::from_raw(error.errno().unwrap_or(libc::EIO)))?;
+    let process = crate::sys::pidfd_open(pid)?;
+    drop(inits);
+    // Nobody watches: the host's pidfd stands in for the doorbell.
+    let mut fds = vec![plan.as_raw_fd(), host.as_raw_fd(), host.as_raw_fd()];
+    fds.extend(passed.iter().map(|(_, fd)| fd.as_raw_fd()));
+    let opened = control.send_start(bytes.len(), &fds).and_then(|()| listen(&control));
+    until_gone_or_killed(&process, GRACE);
+    opened
+}
+
+fn listen(control: &Control) -> nix::Result<Vec<OwnedFd>> {
+    /// It makes files and opens them, but a file system may be slow.
+    const PATIENCE: u64 = 30 * 1_000_000_000;
+    let deadline = crate::sys::monotonic() + PATIENCE;
+    let mut opened = Vec::new();
+    loop {
+        match control.receive(Some(deadline), None) {
+            Ok(Message::Fd { what: Handed::Opened, fd }) => opened.push(fd),
+            Ok(Message::Fail { errno, .. }) => return Err(Errno::from_raw(errno)),
+            // It has done all.
+            Err(Silence::Closed) => return Ok(opened),
+            Err(Silence::Timeout) => return Err(Errno::ETIMEDOUT),
+            Err(Silence::Failed(errno)) => return Err(errno),
+            Ok(_) | Err(Silence::Garbled | Silence::Cancelled) => return Err(Errno::EPROTO),
+        }
+    }
+}

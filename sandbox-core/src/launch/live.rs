@@ -1,0 +1,428 @@
+//! Owns: the host's end of a session: the sandbox that stays, its shepherds, one more payload.
+//! Must not: know what a payload is for, or look at it after its exec (process does).
+//! Start at: [`Live`].
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+use crate::cancel::Canceller;
+use crate::cgroup::Leaf;
+use crate::plan::{AGENT, Fault, Handed, Plan};
+use crate::settle::Settled;
+use crate::{Error, ErrorKind, Result, Stage};
+
+use super::{
+    Control, GRACE, Handover, Held, Home, Image, Kept, Link, Message, Running, Set, Silence, Start, call, cancelled,
+    failed, garbled, set_up, too_late, unattached, until_gone,
+};
+
+/// How many shepherds without a payload are kept for the next ones.
+const IDLE: usize = 16;
+
+/// A sandbox that is open.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// To the keeper.
+    link: Link,
+    /// To PID 1.
+    agent: Control,
+    /// None: it was closed.
+    held: Mutex<Option<Held>>,
+    shepherds: Mutex<Shepherds>,
+    ahead: i64,
+    /// Why its keeper ended it, once it has said so.
+    cause: Mutex<Option<u32>>,
+}
+
+#[derive(Debug, Default)]
+struct Shepherds {
+    /// Without a payload.
+    idle: Vec<Arc<Link>>,
+    running: Vec<Weak<Running>>,
+}
+
+/// One more payload.
+pub(crate) struct Run<'a> {
+    pub settled: &'a Settled,
+    pub plan: &'a Plan,
+    /// By the names of the plan: standard streams, declared fds.
+    pub passed: BTreeMap<String, OwnedFd>,
+    /// The names, in the order the plan counts them.
+    pub names: &'a [String],
+    /// CLOCK_MONOTONIC nanoseconds.
+    pub called: u64,
+    pub deadline: Option<u64>,
+    pub cancel: Option<&'a Canceller>,
+    /// Return when it was asked for: what comes of it is told with its end.
+    pub unproven: Option<Unproven>,
+    pub fault: Option<Fault>,
+}
+
+/// A sandbox to open.
+pub(crate) struct Opening<'a> {
+    pub settled: &'a Settled,
+    pub image: &'a Image,
+    pub kept: &'a Kept,
+    pub plan: &'a Plan,
+    pub passed: BTreeMap<String, OwnedFd>,
+    pub deadline: Option<u64>,
+    pub cancel: Option<&'a Canceller>,
+}
+
+impl Live {
+    /// Set the sandbox up, without a payload.
+    pub fn open(opening: Opening<'_>) -> Result<(Arc<Self>, Handover)> {
+        let Opening { settled, image, kept, plan, mut passed, deadline, cancel } = opening;
+        let (agent, inits) = Control::pair().map_err(call("socketpair"))?;
+        passed.insert(AGENT.to_owned(), inits);
+        let called = crate::sys::monotonic();
+        let start = Start {
+            settled,
+            image,
+            kept,
+            plan,
+            doorbell: false,
+            passed,
+            called,
+            deadline,
+            cancel,
+            fault: None,
+            host_fault: None,
+            claims: Vec::new(),
+        };
+        let Set { link, held, handed, .. } = set_up(start)?;
+        let ahead = settled.spec.namespaces.offset_monotonic.saturating_mul(1_000_000_000);
+        let live = Self {
+            link,
+            agent,
+            held: Mutex::new(Some(held)),
+            shepherds: Mutex::default(),
+            ahead,
+            cause: Mutex::default(),
+        };
+        Ok((Arc::new(live), handed))
+    }
+
+    fn shepherds(&self) -> MutexGuard<'_, Shepherds> {
+        self.shepherds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None: there is none, or the session is closed.
+    pub fn group(&self) -> Option<Arc<Leaf>> {
+        self.held().as_ref().and_then(|held| held.group.clone())
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.held().is_none()
+    }
+
+    /// The error for whoever uses it after its end.
+    pub fn gone(&self) -> Error {
+        if self.is_closed() {
+            return Error::new(ErrorKind::Closed, Stage::Launch, "the session is closed")
+                .with_hint("open another one with `Sandbox::open`");
+        }
+        if self.has_used_its_cpu_time() {
+            return Error::new(ErrorKind::Lost, Stage::Launch, "the session has used up its CPU time")
+                .with_origin("limits.cpu_time")
+                .with_hint(
+                    "limits.cpu_time bounds all payloads of a session together: open another one, or allow more",
+                );
+        }
+        Error::new(ErrorKind::Lost, Stage::Launch, "the session's init is gone").with_hint(
+            "something killed it: the out-of-memory killer, an operator, or a payload that attacked its supervisor",
+        )
+    }
+
+    /// Whether its keeper has ended it for `limits.cpu_time`. For whoever has found it gone: the keeper tells it last.
+    pub fn has_used_its_cpu_time(&self) -> bool {
+        let mut cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = crate::sys::monotonic() + GRACE;
+        while cause.is_none() {
+            match self.link.control.receive(Some(deadline), None) {
+                Ok(Message::End { cause: told, .. }) => *cause = Some(told),
+                Ok(_) => {}
+                // Nobody says it any more: the keeper was killed.
+                Err(_) => *cause = Some(crate::wire::CAUSE_NONE),
+            }
+        }
+        *cause == Some(crate::wire::CAUSE_CPU_TIME)
+    }
+
+    /// Start a payload, and return when it was executed, unless only its end is waited for.
+    pub fn run(self: &Arc<Self>, mut run: Run<'_>) -> Result<Arc<Running>> {
+        if self.is_closed() {
+            return Err(self.gone());
+        }
+        if run.cancel.is_some_and(Canceller::is_cancelled) {
+            return Err(cancelled());
+        }
+        if run.deadline.is_some_and(|deadline| crate::sys::monotonic() >= deadline) {
+            return Err(too_late());
+        }
+        let inside = |time: u64| time.saturating_add_signed(self.ahead).max(1);
+        let bytes = run.plan.lower_run(run.names, run.deadline.map_or(0, inside), run.unproven.is_some(), run.fault);
+        if bytes.len() > crate::wire::PLAN_MAX {
+            return Err(Error::new(ErrorKind::Config, Stage::Compile, "arguments and environment are too long"));
+        }
+        let mut fds = Vec::with_capacity(run.names.len());
+        for name in run.names {
+            fds.push(run.passed.get(name).ok_or_else(|| unattached(name))?.as_raw_fd());
+        }
+        let oom_kills_before = self.group().as_deref().and_then(Leaf::oom_kills).unwrap_or(0);
+        let idle = self.shepherds().idle.pop();
+        // An idle one may have ended with everything else inside (kill_all); then another one tells whether PID 1 is there.
+        let shepherd =
+            match idle.map(|idle| ask(&idle, &bytes, &fds).map(|there| there.then_some(idle))).transpose()?.flatten() {
+                Some(shepherd) => shepherd,
+                None => {
+                    let shepherd = self.hire()?;
+                    if !ask(&shepherd, &bytes, &fds)? {
+                        return Err(self.gone());
+                    }
+                    shepherd
+                }
+            };
+        // A copy of a payload's pipe would hide its end.
+        run.passed.clear();
+        let home = Home::Session(Arc::clone(self));
+        if run.unproven.is_some() {
+            let running = Running {
+                link: shepherd,
+                payload: None,
+                home,
+                terminal: None,
+                called: run.called,
+                executed: None,
+                unproven: run.unproven,
+                oom_kills_before,
+            };
+            return Ok(self.remember(running));
+        }
+        let mut handed = BTreeMap::new();
+        let mut said = shepherd.control.receive(run.deadline, run.cancel);
+        // Once each, and only what the plan says.
+        while let Ok(Message::Fd { what, .. }) = &said
+            && run.plan.hands(*what)
+            && !handed.contains_key(what)
+        {
+            if let Ok(Message::Fd { what, fd }) = said {
+                handed.insert(what, fd);
+            }
+            said = shepherd.control.receive(run.deadline, run.cancel);
+        }
+        let (executed, payload) = match said {
+            Ok(Message::Exec { time, pidfd }) => (time, pidfd),
+            Ok(Message::Fail { op, errno, present }) => {
+                if errno != libc::ECANCELED {
+                    self.keep(shepherd, true);
+                } else if run.deadline.is_some_and(|deadline| crate::sys::monotonic() >= deadline) {
+                    return Err(too_late());
+                }
+                return Err(explain(run.settled, run.plan, Failure { op, errno, present }));
+            }
+            // The shepherd notices that its host's end is closed.
+            Err(Silence::Timeout) => return Err(too_late()),
+            Err(Silence::Cancelled) => return Err(cancelled()),
+            Err(Silence::Closed) => return Err(self.gone()),
+            Err(Silence::Failed(errno)) => return Err(call("receive from the session")(errno)),
+            Ok(_) | Err(Silence::Garbled) => return Err(garbled()),
+        };
+        let terminal = handed.remove(&Handed::Terminal);
+        let running = Running {
+            link: shepherd,
+            payload: Some(payload),
+            home,
+            terminal,
+            called: run.called,
+            executed: Some(executed),
+            unproven: None,
+            oom_kills_before,
+        };
+        Ok(self.remember(running))
+    }
+
+    fn remember(&self, running: Running) -> Arc<Running> {
+        let running = Arc::new(running);
+        let mut shepherds = self.shepherds();
+        shepherds.running.retain(|running| running.strong_count() > 0);
+        shepherds.running.push(Arc::downgrade(&running));
+        running
+    }
+
+    /// One more shepherd.
+    fn hire(&self) -> Result<Arc<Link>> {
+        let (control, inits) = Control::pair().map_err(call("socketpair"))?;
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (doorbell, inits_doorbell) =
+            socketpair(AddressFamily::Unix, SockType::Stream, None, flags).map_err(call("socketpair"))?;
+        let plan = File::from(memfd_create(c"pinfold-plan", MFdFlags::MFD_CLOEXEC).map_err(call("memfd_create"))?);
+        match self.agent.send_shepherd(&[inits.as_raw_fd(), inits_doorbell.as_raw_fd(), plan.as_raw_fd()]) {
+            Ok(()) => {
+                let control = control.ahead(self.ahead);
+                Ok(Arc::new(Link { control, doorbell: Some(doorbell), plan: Some(plan) }))
+            }
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Err(self.gone()),
+            Err(errno) => Err(call("ask for a shepherd")(errno)),
+        }
+    }
+
+    /// Keep a shepherd that is free for the next payload. `rung`: it may have rung its bell.
+    fn keep(&self, shepherd: Arc<Link>, rung: bool) {
+        if rung {
+            shepherd.hush();
+        }
+        let mut shepherds = self.shepherds();
+        if shepherds.idle.len() < IDLE && !self.is_closed() {
+            shepherds.idle.push(shepherd);
+        }
+    }
+
+    /// The payloads that run.
+    pub fn running(&self) -> Vec<Arc<Running>> {
+        self.shepherds().running.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Kill everything inside but PID 1, also what no payload of ours holds any more.
+    pub fn kill_all(&self, deadline: u64) -> Result<()> {
+        if self.is_closed() {
+            return Err(self.gone());
+        }
+        for running in self.running() {
+            let control = &running.link.control;
+            // One that is gone needs no telling. One that still was there is gone when it has said how its payload ended.
+            control.send_kill(crate::wire::CAUSE_KILLED).map_err(call("send to a shepherd"))?;
+            super::wait(&mut [PollFd::new(control.as_fd(), PollFlags::empty())], Some(deadline))
+                .map_err(call("wait for a payload's end"))?;
+        }
+        self.shepherds().idle.clear();
+        self.agent.send_kill_all().map_err(|_| self.gone())?;
+        match self.agent.receive(Some(deadline), None) {
+            Ok(Message::Done) => Ok(()),
+            Err(Silence::Timeout) => Err(call("kill everything inside")(Errno::ETIMEDOUT)),
+            _ => Err(self.gone()),
+        }
+    }
+
+    /// Whether its keeper or its PID 1 is gone.
+    pub fn is_lost(&self) -> bool {
+        let hung_up = |control: &Control| {
+            let mut fds = [PollFd::new(control.as_fd(), PollFlags::empty())];
+            super::wait(&mut fds, Some(0)).is_ok()
+        };
+        hung_up(&self.link.control) || hung_up(&self.agent)
+    }
+
+    /// Have a shepherd ready, so that the next payload need not wait for one.
+    pub fn warm(&self) -> Result<()> {
+        let shepherd = self.hire()?;
+        self.keep(shepherd, false);
+        Ok(())
+    }
+
+    /// Kill everything and do not wait: the sandbox's next start reaps the keeper.
+    pub fn leave(&self, kept: &Kept) {
+        let Some(held) = self.held().take() else { return };
+        self.shepherds().idle.clear();
+        self.link.control.send_kill(crate::wire::CAUSE_KILLED).unwrap_or_default();
+        if let Some(group) = held.group.as_ref().filter(|group| !held.own_pids || group.freezes_by_v1()) {
+            drop(group.kill());
+        }
+        kept.leave(held.keeper, held.group);
+    }
+
+    /// Kill everything and wait until it is gone, at most [`GRACE`]. Whoever comes later finds it closed.
+    pub fn close(&self) {
+        let Some(held) = self.held().take() else { return };
+        self.shepherds().idle.clear();
+        // A keeper that is gone needs no telling, and the wait below sees it.
+        self.link.control.send_kill(crate::wire::CAUSE_KILLED).unwrap_or_default();
+        if let Some(group) = held.group.as_ref().filter(|group| !held.own_pids || group.freezes_by_v1()) {
+            drop(group.kill());
+        }
+        until_gone(&held.keeper, crate::sys::monotonic() + GRACE);
+    }
+}
+
+/// Ask a shepherd to start a payload. False: it is gone.
+fn ask(shepherd: &Link, plan: &[u8], fds: &[RawFd]) -> Result<bool> {
+    let written = shepherd.plan.as_ref().map_or(Ok(()), |file| file.write_all_at(plan, 0));
+    written.map_err(|error| {
+        call("write the payload's plan")(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    })?;
+    match shepherd.control.send_run(plan.len(), fds) {
+        Ok(()) => Ok(true),
+        Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(false),
+        Err(errno) => Err(call("send a plan to the session")(errno)),
+    }
+}
+
+/// What init says of an operation that failed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failure {
+    pub op: usize,
+    pub errno: i32,
+    pub present: bool,
+}
+
+/// What is still to be known of a payload whose end alone is waited for: that it was executed, and in time.
+pub(crate) struct Unproven {
+    pub deadline: Option<u64>,
+    pub explain: Box<dyn Fn(Failure) -> Error + Send + Sync>,
+}
+
+impl std::fmt::Debug for Unproven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unproven").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl Unproven {
+    /// With what was told in the end.
+    pub fn verdict(&self, failure: Option<Failure>, cancelled: bool, executed: Option<u64>) -> Result<()> {
+        let late = |at: u64| self.deadline.is_some_and(|deadline| at >= deadline);
+        match failure {
+            Some(_) if cancelled => Err(super::cancelled()),
+            Some(failure) if failure.errno == libc::ECANCELED && late(crate::sys::monotonic()) => Err(too_late()),
+            Some(failure) => Err((self.explain)(failure)),
+            None if executed.is_some_and(late) => Err(too_late()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a payload of a session was not executed.
+pub(crate) fn explain(settled: &Settled, plan: &Plan, failure: Failure) -> Error {
+    let Failure { op, errno, present } = failure;
+    match plan.step(op) {
+        Some(step) => failed(&settled.host, plan, plan.host_count() + op, step, errno, present),
+        None => garbled(),
+    }
+}
+
+impl Running {
+    /// Give the shepherd back that has told everything and is free.
+    pub fn give_back(&self, rung: bool) {
+        if let Home::Session(live) = &self.home {
+            live.keep(Arc::clone(&self.link), rung);
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

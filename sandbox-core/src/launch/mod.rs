@@ -1,0 +1,574 @@
+//! Owns: from a plan to a payload that was executed, or an error that names the step. The host is never forked.
+//! Must not: decide what is enforced, or look at the payload after its exec (process does).
+//! Start at: [`launch`].
+
+mod control;
+mod errand;
+mod group;
+mod host;
+mod image;
+mod live;
+mod maps;
+mod upper;
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::SigSet;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+
+use crate::cancel::Canceller;
+use crate::cgroup::{Leaf, Sweep};
+use crate::error::{HintContext, hint_for};
+use crate::host::HostCaps;
+use crate::plan::{Fault, Fd, Handed, Op, Plan, Step};
+use crate::settle::Settled;
+use crate::sys::{AT_RECURSIVE, MOUNT_ATTR_IDMAP, MountAttr, mount_setattr};
+use crate::{Error, ErrorKind, Result, Stage, Step as FailedStep};
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use control::decode;
+pub(crate) use control::{Control, Message, Silence, wait};
+pub(crate) use errand::errand;
+pub(crate) use host::{Context, Slots};
+pub(crate) use image::{Image, seal, write_all};
+pub(crate) use live::{Failure, Live, Opening, Run, Unproven, explain};
+
+/// What a sandbox keeps between starts.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// The tree of mounts that every start clones.
+    prepared: OnceLock<Slots>,
+    preparing: Mutex<()>,
+    /// Keepers that have ended or are about to, and the groups they leave: gone with the next start, or with the sandbox.
+    ended: Mutex<Vec<Ended>>,
+    /// For groups that other hosts left.
+    stale: Sweep,
+    /// `/dev/null`, once a payload has needed it.
+    pub null: OnceLock<OwnedFd>,
+}
+
+/// A keeper that has told everything, and its group.
+#[derive(Debug)]
+struct Ended {
+    keeper: OwnedFd,
+    group: Option<Arc<Leaf>>,
+}
+
+/// A sandbox that is set up, as the host holds it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub keeper: OwnedFd,
+    pub group: Option<Arc<Leaf>>,
+    /// Its end is that of PID 1; otherwise only the group holds all processes.
+    pub own_pids: bool,
+}
+
+/// Where a payload runs.
+#[derive(Debug)]
+pub(crate) enum Home {
+    /// In a sandbox of its own, which goes with it.
+    Sandbox(Held),
+    /// Beside others.
+    Session(Arc<Live>),
+}
+
+/// What the host and one process of init share.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub control: Control,
+    /// None: nobody watches it.
+    pub doorbell: Option<OwnedFd>,
+    /// Where a shepherd reads its next plan.
+    pub plan: Option<std::fs::File>,
+}
+
+impl Link {
+    /// Take what the doorbell has rung.
+    pub fn hush(&self) {
+        let mut bytes = [0; 64];
+        while self.doorbell.as_ref().is_some_and(|bell| matches!(nix::unistd::read(bell, &mut bytes), Ok(1..))) {}
+    }
+}
+
+/// A payload that was executed.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// To the keeper, or in a session to the payload's shepherd.
+    pub link: Arc<Link>,
+    /// None: its end alone is waited for.
+    pub payload: Option<OwnedFd>,
+    pub home: Home,
+    /// The host's end of its terminal, if it has one.
+    pub terminal: Option<OwnedFd>,
+    /// CLOCK_MONOTONIC nanoseconds.
+    pub called: u64,
+    /// None: that is told with its end, or an exec that failed is.
+    pub executed: Option<u64>,
+    pub unproven: Option<Unproven>,
+    /// How many processes of the group the out-of-memory killer had taken before.
+    oom_kills_before: u64,
+}
+
+impl Running {
+    /// How many processes the out-of-memory killer has taken since the payload was started. None: there is no group that counts.
+    pub fn oom_kills(&self) -> Option<u64> {
+        let kills = match &self.home {
+            Home::Sandbox(held) => held.group.as_deref().and_then(Leaf::oom_kills),
+            Home::Session(live) => live.group().as_deref().and_then(Leaf::oom_kills),
+        };
+        kills.map(|kills| kills.saturating_sub(self.oom_kills_before))
+    }
+
+    /// Send a signal to the payload. One that has ended already is no error.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        let sent = self
+            .payload
+            .as_ref()
+            .map_or(Err(Errno::EBADF), |payload| crate::sys::pidfd_send_signal(payload.as_fd(), signal));
+        match sent {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(Error::new(
+                ErrorKind::Setup,
+                Stage::Supervise,
+                format!("could not send signal {signal} to the payload"),
+            )
+            .with_errno(errno as i32)),
+        }
+    }
+}
+
+/// What the host gets of a sandbox beside its payload.
+#[derive(Debug, Default)]
+pub(crate) struct Handover {
+    /// What the plan hands to the host.
+    pub fds: BTreeMap<Handed, OwnedFd>,
+    /// Locks on what this sandbox alone may use.
+    pub claims: Vec<OwnedFd>,
+}
+
+/// One start.
+pub(crate) struct Start<'a> {
+    pub settled: &'a Settled,
+    pub image: &'a Image,
+    pub kept: &'a Kept,
+    pub plan: &'a Plan,
+    /// Whether the caller may want to watch a stream socket.
+    pub doorbell: bool,
+    /// By the names of the plan: standard streams, declared fds, joined namespaces.
+    pub passed: BTreeMap<String, OwnedFd>,
+    /// CLOCK_MONOTONIC nanoseconds of the call.
+    pub called: u64,
+    pub deadline: Option<u64>,
+    pub cancel: Option<&'a Canceller>,
+    pub fault: Option<Fault>,
+    pub host_fault: Option<Fault>,
+    /// Locks on what this sandbox alone may use; to begin with, none.
+    pub claims: Vec<OwnedFd>,
+}
+
+/// How long a failed or dropped sandbox may take to disappear.
+pub(crate) const GRACE: u64 = 1_000_000_000;
+
+impl Kept {
+    /// Reap what has ended since; never blocks.
+    pub fn sweep(&self) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.retain_mut(|one| !one.is_gone());
+    }
+
+    /// Leave a keeper that is about to end to the next sweep.
+    pub fn leave(&self, keeper: OwnedFd, group: Option<Arc<Leaf>>) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).push(Ended { keeper, group });
+    }
+}
+
+impl Ended {
+    /// Whether nothing of it is left.
+    fn is_gone(&mut self) -> bool {
+        if matches!(crate::sys::reap(&self.keeper), Ok(false)) {
+            return false;
+        }
+        self.group.as_mut().is_none_or(|group| Arc::get_mut(group).is_some_and(Leaf::try_remove))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let deadline = crate::sys::monotonic() + GRACE;
+        let ended = std::mem::take(self.ended.get_mut().unwrap_or_else(PoisonError::into_inner));
+        ended.iter().for_each(|one| until_gone(&one.keeper, deadline));
+    }
+}
+
+/// Wait until a keeper has ended, at most until `deadline`, and reap it.
+pub(crate) fn until_gone(keeper: &OwnedFd, deadline: u64) {
+    use nix::poll::{PollFd, PollFlags};
+    let ended = wait(&mut [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)], Some(deadline));
+    if ended.is_ok() {
+        // Reaped here or by somebody else: either way it is gone.
+        crate::sys::reap(keeper).unwrap_or(true);
+    }
+}
+
+/// Carry out the plan, up to the payload's exec.
+pub(crate) fn launch(start: Start<'_>) -> Result<(Running, Handover)> {
+    let called = start.called;
+    let Set { link, held, executed: (executed, payload), mut handed } = set_up(start)?;
+    if payload.is_none() {
+        return Err(garbled());
+    }
+    let (link, home, terminal) = (Arc::new(link), Home::Sandbox(held), handed.fds.remove(&Handed::Terminal));
+    Ok((
+        Running {
+            link,
+            payload,
+            home,
+            terminal,
+            called,
+            executed: Some(executed),
+            unproven: None,
+            oom_kills_before: 0,
+        },
+        handed,
+    ))
+}
+
+/// A plan that was carried out.
+struct Set {
+    link: Link,
+    held: Held,
+    /// When, and the payload's pidfd; without one it is a session that is open.
+    executed: (u64, Option<OwnedFd>),
+    handed: Handover,
+}
+
+fn set_up(mut start: Start<'_>) -> Result<Set> {
+    if start.cancel.is_some_and(Canceller::is_cancelled) {
+        return Err(cancelled());
+    }
+    start.host_operations()?;
+    let bytes = start.plan.lower(start.ends(), start.fault);
+    let plan = start.plan_fd(&bytes)?;
+    let (control, inits) = Control::pair().map_err(call("socketpair"))?;
+    let (doorbell, inits_doorbell) = start.doorbell_pair()?;
+    let host = crate::sys::pidfd_open(std::process::id() as i32).map_err(call("pidfd_open"))?;
+    let pid = spawn(start.image, &inits)?;
+    // Init waits for the plan, so its pid can't have been given to anybody else yet.
+    let keeper = match crate::sys::pidfd_open(pid) {
+        Ok(keeper) => keeper,
+        Err(errno) => return Err(call("pidfd_open")(errno)),
+    };
+    drop(inits);
+    // While the kernel still loads init.
+    let group = match start.group() {
+        Ok(group) => group,
+        Err(error) => return Err(start.abandon(&control, &keeper, error)),
+    };
+    // Where nobody watches, the host's pidfd stands in for the doorbell: to ring it does nothing (ENOTSOCK).
+    let ringing = inits_doorbell.as_ref().unwrap_or(&host);
+    let mut fds = vec![plan.as_raw_fd(), ringing.as_raw_fd(), host.as_raw_fd()];
+    for name in &start.plan.base.passed {
+        match start.passed.get(name) {
+            Some(fd) => fds.push(fd.as_raw_fd()),
+            None => return Err(start.abandon(&control, &keeper, unattached(name))),
+        }
+    }
+    if let Err(errno) = control.send_start(bytes.len(), &fds) {
+        let error = match errno {
+            // It did not even read the plan.
+            Errno::EPIPE | Errno::ECONNRESET => ended_early(),
+            _ => call("send the plan to init")(errno),
+        };
+        return Err(start.abandon(&control, &keeper, error));
+    }
+    drop((plan, inits_doorbell, host));
+    // While init is busy.
+    start.kept.sweep();
+    if let Some(group) = &start.settled.group {
+        start.kept.stale.maybe(group);
+    }
+    // What init has now is not needed here: a copy of a payload's pipe would hide its end. Mounts that are still to be
+    // id-mapped are the exception.
+    let steps = &start.plan.base.steps;
+    start.passed.retain(|name, _| {
+        steps.iter().any(|step| matches!(&step.op, Op::IdMapMount { mount: Fd::Passed(mount) } if mount == name))
+    });
+    match start.converse(&control, pid) {
+        Ok((executed, payload, handed)) => {
+            let (link, claims) = (Link { control, doorbell, plan: None }, start.claims);
+            let own_pids = start.plan.base.own_pid_namespace;
+            let held = Held { keeper, group: group.map(Arc::new), own_pids };
+            let handed = Handover { fds: handed, claims };
+            Ok(Set { link, held, executed: (executed, payload), handed })
+        }
+        Err(error) => Err(start.abandon(&control, &keeper, group::blame(error, group.as_ref()))),
+    }
+}
+
+impl Start<'_> {
+    /// Both ends, where somebody may watch.
+    fn doorbell_pair(&self) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+        if !self.doorbell {
+            return Ok((None, None));
+        }
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (ours, inits) =
+            socketpair(AddressFamily::Unix, SockType::Stream, None, flags).map_err(call("socketpair"))?;
+        Ok((Some(ours), Some(inits)))
+    }
+
+    /// The prepared tree, made at the first start, and what the host clones for this one.
+    fn host_operations(&mut self) -> Result<()> {
+        let plan = self.plan;
+        let prepared = match self.kept.prepared.get() {
+            Some(prepared) => prepared,
+            None => {
+                let _only_one = self.kept.preparing.lock().unwrap_or_else(PoisonError::into_inner);
+                if self.kept.prepared.get().is_none() {
+                    let slots = self.carry_out(0, &plan.base.prepared, None)?;
+                    // Nobody else sets it: the lock is held.
+                    drop(self.kept.prepared.set(slots));
+                }
+                self.kept.prepared.get().ok_or_else(|| Error::launch("the prepared tree is missing", libc::EINVAL))?
+            }
+        };
+        let made = self.carry_out(plan.base.prepared.len(), &plan.base.host, Some(prepared))?;
+        let mut fds = made.fds;
+        for step in &plan.base.host {
+            match &step.op {
+                Op::CloneTree { into, .. } | Op::CloneFd { into, .. } | Op::Resolve { into, .. } => {
+                    self.passed.extend(fds.remove(&into.id).map(|fd| (into.name.clone(), fd)));
+                }
+                Op::ClaimUpper { into, .. } => self.claims.extend(fds.remove(&into.id)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&self, before: usize, steps: &[Step], prepared: Option<&Slots>) -> Result<Slots> {
+        let owner = match &self.settled.maps {
+            Some(maps) => {
+                let outside = |map, id| crate::idmap::to_outside(map, 0).or_else(|| crate::idmap::to_outside(map, id));
+                let identity = &self.settled.spec.identity;
+                (outside(&maps.uid, identity.uid).unwrap_or(0), outside(&maps.gid, identity.gid).unwrap_or(0))
+            }
+            None => (0, 0),
+        };
+        let context = Context { prepared, passed: &self.passed, owner };
+        let mut slots = Slots::default();
+        for (index, step) in steps.iter().enumerate() {
+            let planted = self.host_fault.filter(|&(at, _)| at == before + index);
+            planted
+                .map_or_else(|| slots.carry_out(step, &context), |(_, errno)| Err(Errno::from_raw(errno)))
+                .map_err(|errno| self.failed(before + index, step, errno as i32, false))?;
+        }
+        Ok(slots)
+    }
+
+    fn plan_fd(&self, bytes: &[u8]) -> Result<OwnedFd> {
+        if bytes.len() > crate::wire::PLAN_MAX {
+            return Err(Error::new(
+                ErrorKind::Config,
+                Stage::Compile,
+                format!("the plan has {} bytes, of which {} are possible", bytes.len(), crate::wire::PLAN_MAX),
+            )
+            .with_hint("large files belong into a mounted directory, not into the config"));
+        }
+        sealed_plan(bytes).map_err(call("make a file of the plan"))
+    }
+
+    /// From the plan to the exec.
+    fn converse(&self, control: &Control, pid: i32) -> Result<(u64, Option<OwnedFd>, BTreeMap<Handed, OwnedFd>)> {
+        let mut handed = BTreeMap::new();
+        loop {
+            match control.receive(self.deadline, self.cancel) {
+                Ok(Message::Ready) => {
+                    if let Some(maps) = &self.settled.maps {
+                        maps::write(maps, pid, &self.settled.host)?;
+                    }
+                    self.map_mounts(pid)?;
+                    control.send_go().map_err(call("send to init"))?;
+                }
+                // Once each, and only what the plan says.
+                Ok(Message::Fd { what, fd }) if self.plan.hands(what) && !handed.contains_key(&what) => {
+                    handed.insert(what, fd);
+                }
+                Ok(Message::Exec { time, pidfd }) => return Ok((time, Some(pidfd), handed)),
+                Ok(Message::Open) => return Ok((crate::sys::monotonic(), None, handed)),
+                Ok(Message::Fail { op, errno, present }) => {
+                    let Some(step) = self.plan.step(op) else { return Err(garbled()) };
+                    return Err(self.failed(self.plan.host_count() + op, step, errno, present));
+                }
+                Ok(Message::End { cause: crate::wire::CAUSE_WALL_TIME, .. }) | Err(Silence::Timeout) => {
+                    return Err(too_late());
+                }
+                Err(Silence::Cancelled) => return Err(cancelled()),
+                Ok(_) | Err(Silence::Garbled) => return Err(garbled()),
+                Err(Silence::Closed) => return Err(ended_early()),
+                Err(Silence::Failed(errno)) => return Err(call("receive from init")(errno)),
+            }
+        }
+    }
+
+    /// Those mounts whose files are to have the sandbox's ids, through its user namespace.
+    fn map_mounts(&self, pid: i32) -> Result<()> {
+        for (index, step) in self.plan.base.steps.iter().enumerate() {
+            let Op::IdMapMount { mount: Fd::Passed(name) } = &step.op else { continue };
+            let failed = |errno: Errno| self.failed(self.plan.host_count() + index, step, errno as i32, false);
+            let namespace = std::fs::File::open(format!("/proc/{pid}/ns/user"))
+                .map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
+            let mount = self.passed.get(name).ok_or_else(|| failed(Errno::EBADF))?;
+            let attr =
+                MountAttr { set: MOUNT_ATTR_IDMAP, userns_fd: namespace.as_raw_fd() as u64, ..MountAttr::default() };
+            mount_setattr(mount.as_fd(), AT_RECURSIVE, &attr).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, index: usize, step: &Step, errno: i32, present: bool) -> Error {
+        failed(&self.settled.host, self.plan, index, step, errno, present)
+    }
+
+    /// Nothing may be left of a start that failed.
+    fn abandon(&self, control: &Control, keeper: &OwnedFd, error: Error) -> Error {
+        // A keeper that can't be told is gone, or is told by the signal below.
+        control.send_kill(crate::wire::CAUSE_KILLED).unwrap_or_default();
+        // The call that ran out of time returns soon after it, also when what was to be init does not listen.
+        let hurry = matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled);
+        let patience = if hurry { GRACE / 20 } else { GRACE / 2 };
+        until_gone_or_killed(keeper, patience);
+        error
+    }
+}
+
+/// The error for operation `index` of the whole plan.
+fn failed(host: &HostCaps, plan: &Plan, index: usize, step: &Step, errno: i32, present: bool) -> Error {
+    let Step { op, origin } = step;
+    let what = op.to_string();
+    let subject = op.subject();
+    let (kind, message) = match (op, errno) {
+        (Op::Execute { program, .. }, libc::ENOENT | libc::ENOTDIR) if present => (
+            ErrorKind::ProgramNotFound,
+            format!("cannot execute {program}: its interpreter or loader is missing inside"),
+        ),
+        (Op::Execute { program, .. }, libc::ENOENT | libc::ENOTDIR) => {
+            (ErrorKind::ProgramNotFound, format!("there is no program {program} inside the sandbox"))
+        }
+        (
+            Op::Execute { program, .. },
+            libc::EACCES | libc::ENOEXEC | libc::ETXTBSY | libc::EPERM | libc::EISDIR | libc::ELIBBAD,
+        ) => (ErrorKind::NotExecutable, format!("{program} can't be executed inside the sandbox")),
+        _ => (ErrorKind::Setup, format!("could not set up the sandbox: {what} failed")),
+    };
+    let context = HintContext { operation: &op.hint_word(), errno, host };
+    let hint = match kind {
+        ErrorKind::ProgramNotFound if !present => Some(
+            "programs are looked up inside, by the payload's PATH: the `system` root has the host's /usr; bind anything else in"
+                .to_owned(),
+        ),
+        _ => hint_for(&context),
+    };
+    let mut error = Error::new(kind, Stage::Launch, message)
+        .with_errno(errno)
+        .with_origin(origin)
+        .with_step(FailedStep { number: index + 1, of: plan.len(), what });
+    if let Some(subject) = subject {
+        error = error.with_subject(subject);
+    }
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// A plan as init takes it: in memory, never to change.
+fn sealed_plan(bytes: &[u8]) -> nix::Result<OwnedFd> {
+    let fd = memfd_create(c"pinfold-plan", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    write_all(&fd, bytes)?;
+    seal(&fd)?;
+    Ok(fd)
+}
+
+/// posix_spawn(3): shares memory until the exec, so that neither the size of this process nor its threads matter.
+fn spawn(image: &Image, control: &OwnedFd) -> Result<i32> {
+    let mut actions = PosixSpawnFileActions::init().map_err(call("posix_spawn"))?;
+    actions.add_dup2(control.as_raw_fd(), crate::wire::CONTROL_FD).map_err(call("posix_spawn"))?;
+    // Handlers, and what this process ignores: an ignored SIGCHLD would make every wait of init's hang.
+    let mut attributes = PosixSpawnAttr::init().map_err(call("posix_spawn"))?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF).map_err(call("posix_spawn"))?;
+    attributes.set_sigdefault(&SigSet::all()).map_err(call("posix_spawn"))?;
+    let path = image.path();
+    let environment: [CString; 0] = [];
+    match posix_spawn(path.as_c_str(), &actions, &attributes, &[c"pinfold-init"], &environment) {
+        Ok(pid) => Ok(pid.as_raw()),
+        Err(errno) => {
+            let error = Error::launch("could not start init", errno as i32).with_subject(image.describe());
+            Err(match errno {
+                _ if matches!(image, Image::Installed(_)) => error
+                    .with_origin("init.path")
+                    .with_hint("init.path or PINFOLD_INIT must name an executable copy of this release's init"),
+                Errno::EACCES => error.with_hint("a security module may forbid executing memory files: install init and name it with init.path or PINFOLD_INIT"),
+                _ => error,
+            })
+        }
+    }
+}
+
+/// Give the keeper a moment to end by itself, then end it; PID 1 dies with it (PR_SET_PDEATHSIG).
+fn until_gone_or_killed(keeper: &OwnedFd, patience: u64) {
+    use nix::poll::{PollFd, PollFlags};
+    let now = crate::sys::monotonic();
+    let mut fds = [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)];
+    if wait(&mut fds, Some(now + patience)) == Err(Errno::ETIMEDOUT) {
+        // ESRCH: it has just ended.
+        crate::sys::pidfd_send_signal(keeper.as_fd(), libc::SIGKILL).unwrap_or_default();
+    }
+    until_gone(keeper, now + GRACE);
+}
+
+fn call(what: &'static str) -> impl Fn(Errno) -> Error {
+    move |errno| {
+        let error = Error::launch(format!("{what} failed"), errno as i32);
+        match errno {
+            Errno::EMFILE => error.with_hint("this process has too many open fds: raise RLIMIT_NOFILE or close some"),
+            Errno::ENFILE => error.with_hint("the machine has too many open fds (fs.file-max)"),
+            Errno::ETOOMANYREFS => {
+                error.with_hint("this user has too many fds in flight in unix sockets: raise RLIMIT_NOFILE")
+            }
+            _ => error,
+        }
+    }
+}
+
+fn too_late() -> Error {
+    Error::new(ErrorKind::Timeout, Stage::Launch, "the deadline passed before the payload was started")
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, Stage::Launch, "the call was cancelled before the payload was started")
+}
+
+fn unattached(name: &str) -> Error {
+    let shown = name.strip_prefix("fd ").unwrap_or(name);
+    Error::new(ErrorKind::Config, Stage::Launch, format!("no fd was attached under the name {shown:?}"))
+        .with_origin("fds")
+        .with_hint("the config declares it: attach it with `fd(name, fd)` when the payload is started")
+}
+
+fn ended_early() -> Error {
+    Error::new(ErrorKind::Setup, Stage::Launch, "init ended before the payload was started").with_hint(
+        "something killed it (the out-of-memory killer, an operator), or an installed init is of another release",
+    )
+}
+
+fn garbled() -> Error {
+    Error::new(ErrorKind::Setup, Stage::Launch, "init sent something that it should not")
+        .with_hint("an installed init (init.path, PINFOLD_INIT) must be of the same release as the library")
+}

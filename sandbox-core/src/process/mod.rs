@@ -1,0 +1,672 @@
+//! Owns: a payload that runs: its streams, its end, the way from records to an [`Outcome`].
+//! Must not: start anything.
+//! Start at: [`Process`].
+
+mod capture;
+mod group;
+mod stdio;
+mod terminal;
+mod watch;
+
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags};
+
+use crate::cancel::Canceller;
+use crate::changes::Change;
+use crate::kept::{KeptRoot, WrittenRoot};
+use crate::launch::{Failure, GRACE, Home, Kept, Message, Running, Silence, until_gone, wait};
+use crate::outcome::{Ended, Facts, Outcome, Timings, Usage};
+use crate::settle::Report;
+use crate::sys;
+use crate::wire::{self, RawUsage};
+use crate::{Error, ErrorKind, Result, Stage};
+
+use capture::Capture;
+pub use group::Samples;
+pub use stdio::Stdio;
+pub(crate) use stdio::{Opened, open};
+pub use terminal::TerminalSize;
+
+/// A payload that was started. Dropping it kills its tree, unlike [`std::process::Child`]: the whole sandbox, or in a
+/// [`Session`](crate::Session) the payload and all its descendants.
+///
+/// All methods take `&self`: one thread may wait while another kills.
+#[derive(Debug)]
+#[must_use = "dropping a Process kills it"]
+pub struct Process {
+    /// Shared with the session, if it runs in one.
+    running: Arc<Running>,
+    kept: Arc<Kept>,
+    root: Mutex<Option<Root>>,
+    limits: Limits,
+    report: Arc<Report>,
+    streams: Mutex<Streams>,
+    turn: Turn,
+    state: Mutex<State>,
+    cancel: Option<Canceller>,
+    /// A SIGKILL was sent to the payload alone: then its death by one says nothing about memory.
+    killed: AtomicBool,
+}
+
+/// A root with a writable layer, and whether it is kept for the caller.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub written: WrittenRoot,
+    pub keep: bool,
+}
+
+/// One thread at a time waits for init; the others wait for their turn, each no longer than it said.
+#[derive(Debug, Default)]
+struct Turn {
+    taken: Mutex<bool>,
+    free: Condvar,
+}
+
+/// Given back when it is dropped.
+struct Taken<'a>(&'a Turn);
+
+impl Turn {
+    /// None: `deadline` (CLOCK_MONOTONIC nanoseconds) passed while another thread had the turn.
+    fn take(&self, deadline: Option<u64>) -> Option<Taken<'_>> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while *taken {
+            let Some(deadline) = deadline else {
+                taken = self.free.wait(taken).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = Duration::from_nanos(deadline.saturating_sub(sys::monotonic()));
+            if left.is_zero() {
+                return None;
+            }
+            (taken, _) = self.free.wait_timeout(taken, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        *taken = true;
+        Some(Taken(self))
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.free.notify_all();
+    }
+}
+
+/// What the host itself watches.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub output: u64,
+    pub overflow_kills: bool,
+    pub wall_time: Option<Duration>,
+    pub cpu_time: Option<Duration>,
+    /// Each process has an RLIMIT_CPU of it.
+    pub cpu_by_rlimit: bool,
+    pub memory: Option<u64>,
+}
+
+/// The ends of the pipes that nobody has taken.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    pub stdin: Option<PipeWriter>,
+    pub stdout: Option<PipeReader>,
+    pub stderr: Option<PipeReader>,
+}
+
+/// What the records have said so far.
+#[derive(Debug, Default)]
+struct State {
+    exit: Option<Exit>,
+    end: Option<End>,
+    /// Of a tree that was killed.
+    usage: Option<RawUsage>,
+    /// Whether its exec may still fail.
+    unproven: bool,
+    /// Nothing was executed.
+    failure: Option<Failure>,
+    lost: bool,
+    captured: [Capture; 2],
+    outcome: Option<Outcome>,
+    /// It was told that the caller cancelled it.
+    cancelled: bool,
+    /// It was told to end, and nobody wants to wait for that.
+    abandoned: bool,
+}
+
+#[derive(Debug)]
+struct Exit {
+    status: i32,
+    usage: RawUsage,
+    time: u64,
+    complete: bool,
+    free: bool,
+    executed: Option<u64>,
+}
+
+#[derive(Debug)]
+struct End {
+    cause: u32,
+    time: u64,
+    executed: Option<u64>,
+}
+
+impl State {
+    /// Whether everything that can be known is.
+    fn is_over(&self) -> bool {
+        self.end.is_some()
+            || self.lost
+            || self.failure.is_some()
+            || self.exit.as_ref().is_some_and(|exit| exit.complete)
+    }
+
+    fn take(&mut self, message: Result<Message, Silence>) {
+        match message {
+            Ok(Message::Exit { status, complete, free, usage, time, executed }) if self.exit.is_none() => {
+                self.exit = Some(Exit { status, usage, time, complete, free, executed });
+            }
+            Ok(Message::Usage { usage, .. }) => match &mut self.exit {
+                Some(exit) => {
+                    exit.usage = usage;
+                    exit.complete = true;
+                }
+                None => self.usage = Some(usage),
+            },
+            Ok(Message::End { cause, time, executed }) => self.end = Some(End { cause, time, executed }),
+            Ok(Message::Fail { op, errno, present }) if self.unproven && self.exit.is_none() => {
+                self.failure = Some(Failure { op, errno, present });
+            }
+            // Nothing else is said after the exec: whoever says it is not our init.
+            Ok(_) | Err(Silence::Closed | Silence::Garbled | Silence::Failed(_)) => self.lost = true,
+            Err(Silence::Timeout | Silence::Cancelled) => {}
+        }
+    }
+}
+
+/// How long streams are read on after everything inside is dead: only a holder outside of the sandbox keeps them open.
+const LINGER: u64 = 50_000_000;
+
+impl Process {
+    pub(crate) fn new(
+        running: Arc<Running>,
+        kept: Arc<Kept>,
+        root: Option<Root>,
+        limits: Limits,
+        report: Arc<Report>,
+        streams: Streams,
+        cancel: Option<Canceller>,
+    ) -> Self {
+        let state = State { unproven: running.unproven.is_some(), ..State::default() };
+        let (turn, state, killed) = (Turn::default(), Mutex::new(state), AtomicBool::new(false));
+        let (root, streams) = (Mutex::new(root), Mutex::new(streams));
+        let process = Self { running, kept, root, limits, report, streams, turn, state, cancel, killed };
+        if let Some(printed) = process.printed() {
+            process.streams().stdout = Some(printed);
+        }
+        process
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writing end of a piped standard input. Close it (drop it) to let the payload see the end.
+    pub fn take_stdin(&self) -> Option<PipeWriter> {
+        self.streams().stdin.take()
+    }
+
+    /// The reading end of a piped standard output.
+    pub fn take_stdout(&self) -> Option<PipeReader> {
+        self.streams().stdout.take()
+    }
+
+    /// The reading end of a piped standard error.
+    pub fn take_stderr(&self) -> Option<PipeReader> {
+        self.streams().stderr.take()
+    }
+
+    /// Waits for the end of the payload. Pipes that nobody took are drained into the outcome, bounded by
+    /// `limits.output`; an untaken standard input is closed.
+    ///
+    /// # Errors
+    /// Kind `lost` when init died before it could tell how the payload ended.
+    pub fn wait(&self) -> Result<Outcome> {
+        self.wait_until(None).map(|outcome| outcome.unwrap_or_else(|| unreachable_outcome(self)))
+    }
+
+    /// Waits for the end and gives the one outcome away: what was captured is not copied.
+    pub(crate) fn into_outcome(self) -> Result<Outcome> {
+        self.ended_by(None)?;
+        let mut state = self.state();
+        // It has told everything: dropping it need not kill.
+        state.abandoned = true;
+        let outcome = state.outcome.take();
+        drop(state);
+        Ok(outcome.unwrap_or_else(|| unreachable_outcome(&self)))
+    }
+
+    /// Waits at most `timeout`; `None` when the payload runs on. This does not kill: `limits.wall_time` and
+    /// `Command::timeout` do.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Outcome>> {
+        let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        self.wait_until(Some(sys::monotonic().saturating_add(timeout)))
+    }
+
+    /// The outcome, if the payload has ended. Never blocks.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn try_wait(&self) -> Result<Option<Outcome>> {
+        self.wait_until(Some(0))
+    }
+
+    /// For event loops: takes what has arrived, without blocking. The same as [`try_wait`](Self::try_wait), called when
+    /// the [`doorbell`](Self::doorbell) is readable.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn drain(&self) -> Result<Option<Outcome>> {
+        self.running.link.hush();
+        self.try_wait()
+    }
+
+    /// A stream socket on which a byte arrives for every piece of news, and which closes when init ends; for event
+    /// loops that watch only streams. Read by [`drain`](Self::drain).
+    pub fn doorbell(&self) -> BorrowedFd<'_> {
+        // `spawn` makes one; what `output` and `status` start is never handed out.
+        self.running.link.doorbell.as_ref().map_or_else(|| AsFd::as_fd(self), AsFd::as_fd)
+    }
+
+    /// The payload's pid as seen by this process, if its pidfd still knows it.
+    pub fn id(&self) -> Option<u32> {
+        let path = format!("/proc/self/fdinfo/{}", std::os::fd::AsRawFd::as_raw_fd(self.running.payload.as_ref()?));
+        let text = std::fs::read_to_string(path).ok()?;
+        let pid = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+        pid.trim().parse().ok().filter(|&pid| pid > 0)
+    }
+
+    /// Sends a signal to the payload (not to its descendants). One that has ended already is no error.
+    ///
+    /// # Errors
+    /// The kernel refuses the number (EINVAL) or the right to send (EPERM).
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        if signal == libc::SIGKILL {
+            self.killed.store(true, Ordering::Relaxed);
+        }
+        self.running.signal(signal)
+    }
+
+    /// Kills the whole sandbox (in a session: the payload's tree); its outcome says `killed`. Returns at once: [`wait`](Self::wait) waits for the end.
+    ///
+    /// # Errors
+    /// The control socket refuses the request.
+    pub fn kill(&self) -> Result<()> {
+        self.end_with(wire::CAUSE_KILLED)
+    }
+
+    /// Kills as [`kill`](Self::kill) does; the outcome says `cancelled`.
+    ///
+    /// # Errors
+    /// The control socket refuses the request.
+    pub fn cancel(&self) -> Result<()> {
+        self.end_with(wire::CAUSE_CANCELLED)
+    }
+
+    /// Kills the whole sandbox; its outcome says `output`. For front ends that relay the streams themselves and count.
+    #[doc(hidden)]
+    pub fn end_for_output(&self) -> Result<()> {
+        self.end_with(wire::CAUSE_OUTPUT)
+    }
+
+    /// How many bytes of each stream are kept, and whether more ends the sandbox. For front ends that read the streams
+    /// themselves.
+    #[doc(hidden)]
+    pub fn output_limit(&self) -> (u64, bool) {
+        (self.limits.output, self.limits.overflow_kills)
+    }
+
+    fn end_with(&self, cause: u32) -> Result<()> {
+        self.running.link.control.send_kill(cause).map_err(|errno| {
+            Error::new(ErrorKind::Lost, Stage::Supervise, "could not tell init to end the sandbox")
+                .with_errno(errno as i32)
+        })?;
+        // Without a PID namespace PID 1's end does not take the others along, and what v1 has frozen does not die.
+        if let Home::Sandbox(held) = &self.running.home
+            && let Some(group) = &held.group
+            && (!held.own_pids || group.freezes_by_v1())
+        {
+            group.kill().map_err(|error| {
+                Error::new(ErrorKind::Lost, Stage::Supervise, "could not kill the group")
+                    .with_errno(error.raw_os_error().unwrap_or(libc::EIO))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The changed root of a command with [`keep_root`](crate::Command::keep_root), once: after the outcome.
+    pub fn take_kept_root(&self) -> Option<KeptRoot> {
+        self.state().outcome.as_ref()?;
+        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        root.take_if(|root| root.keep).map(|root| KeptRoot::new(root.written))
+    }
+
+    /// What was changed, listed before the root goes, and what the report says if that was not possible.
+    fn changes(&self, report: &mut Arc<Report>) -> Option<Vec<Change>> {
+        let mut kept = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = kept.as_ref()?;
+        if let (true, Home::Sandbox(held)) = (root.written.is_claimed(), &self.running.home) {
+            // Whoever uses the directory next must find it unmounted.
+            until_gone(&held.keeper, sys::monotonic() + GRACE);
+        }
+        let listed = root.written.changes();
+        kept.take_if(|root| !root.keep);
+        listed.map_err(|error| Arc::make_mut(report).degraded("changes", "listed", "unknown", &error.to_string())).ok()
+    }
+
+    // -- waiting --------------------------------------------------------------------------------------------------------
+
+    fn wait_until(&self, deadline: Option<u64>) -> Result<Option<Outcome>> {
+        Ok(if self.ended_by(deadline)? { self.state().outcome.clone() } else { None })
+    }
+
+    /// Whether the outcome is there, which `deadline` bounds the waiting for.
+    fn ended_by(&self, deadline: Option<u64>) -> Result<bool> {
+        let Some(_turn) = self.turn.take(deadline) else { return Ok(false) };
+        let mut state = self.state();
+        if state.outcome.is_some() {
+            return Ok(true);
+        }
+        let mut streams = {
+            let mut all = self.streams();
+            // Nobody will write any more: a payload that reads its input to the end must see one.
+            if deadline != Some(0) {
+                drop(all.stdin.take());
+            }
+            [all.stdout.take(), all.stderr.take()]
+        };
+        let ended = self.pump(&mut state, &mut streams, deadline);
+        if !ended {
+            // Untouched pipes go back: the caller may still want to take them.
+            let [stdout, stderr] = streams;
+            let mut all = self.streams();
+            all.stdout = stdout;
+            all.stderr = stderr;
+            return Ok(false);
+        }
+        let outcome = self.conclude(&mut state)?;
+        state.outcome = Some(outcome);
+        Ok(true)
+    }
+
+    /// Read records and streams until the end or the deadline. False: the deadline came first.
+    fn pump(&self, state: &mut State, streams: &mut [Option<PipeReader>; 2], deadline: Option<u64>) -> bool {
+        let mut linger = None;
+        for (stream, captured) in streams.iter().zip(&mut state.captured) {
+            if stream.is_some() {
+                captured.begin();
+            }
+        }
+        loop {
+            while let Some(message) = self.running.link.control.take() {
+                state.take(message);
+                if state.is_over() {
+                    break;
+                }
+            }
+            let over = state.is_over();
+            if over && streams.iter().all(Option::is_none) {
+                return true;
+            }
+            let mut until = deadline.filter(|_| !over);
+            if over {
+                until = Some(*linger.get_or_insert_with(|| sys::monotonic() + LINGER));
+            }
+            // A pipe that is ready does not block: one read each, then the records again, so that an endless stream
+            // can't hide the end.
+            let cancel = self.cancel.as_ref().filter(|_| !over && !state.cancelled);
+            let [control, cancelled, ready @ ..] = self.ready(streams, !over, cancel, until);
+            if cancelled {
+                state.cancelled = true;
+                state.lost |= self.end_with(wire::CAUSE_CANCELLED).is_err();
+            }
+            for ((stream, captured), ready) in streams.iter_mut().zip(&mut state.captured).zip(ready) {
+                if let Some(pipe) = stream
+                    && ready
+                    && captured.read(pipe, self.limits.output)
+                {
+                    *stream = None;
+                }
+            }
+            if self.limits.overflow_kills && !over && state.captured.iter().any(|captured| captured.truncated) {
+                // The keeper repeats the cause in END; a keeper that can't be told is as good as lost.
+                state.lost |= self.end_with(wire::CAUSE_OUTPUT).is_err();
+            }
+            // A limited wait ends also while a stream goes on and on; what the dead have left in a pipe is read first.
+            let read_all = !control && ready == [false, false];
+            let passed =
+                |until: u64| sys::monotonic() >= until && (read_all || !over || sys::monotonic() >= until + GRACE);
+            if until.is_some_and(passed) {
+                return over;
+            }
+        }
+    }
+
+    /// Which of control socket, canceller, standard output and standard error have something to say. Waits until then.
+    fn ready(
+        &self,
+        streams: &[Option<PipeReader>; 2],
+        control: bool,
+        cancel: Option<&Canceller>,
+        until: Option<u64>,
+    ) -> [bool; 4] {
+        let fds = [
+            control.then(|| self.running.link.control.as_fd()),
+            cancel.map(AsFd::as_fd),
+            streams[0].as_ref().map(AsFd::as_fd),
+            streams[1].as_ref().map(AsFd::as_fd),
+        ];
+        let mut polled: Vec<PollFd<'_>> = fds.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        if wait(&mut polled, until).is_err() {
+            return [false; 4];
+        }
+        let mut polled = polled.iter();
+        fds.map(|fd| fd.is_some() && polled.next().is_some_and(|fd| fd.any().unwrap_or(true)))
+    }
+
+    /// Whether its session was closed, and everything inside killed with it.
+    fn is_orphan(&self) -> bool {
+        matches!(&self.running.home, Home::Session(live) if live.is_closed())
+    }
+
+    /// Whether its session has used up the CPU time of all its payloads.
+    fn is_of_a_spent_session(&self) -> bool {
+        matches!(&self.running.home, Home::Session(live) if live.has_used_its_cpu_time())
+    }
+
+    /// From what was said to what is told.
+    fn conclude(&self, state: &mut State) -> Result<Outcome> {
+        let now = sys::monotonic();
+        let running = &self.running;
+        let told = [state.exit.as_ref().map(|exit| exit.executed), state.end.as_ref().map(|end| end.executed)];
+        let executed = told.into_iter().flatten().fold(running.executed, Option::or);
+        if let Some(unproven) = &running.unproven {
+            unproven.verdict(state.failure, state.cancelled, executed)?;
+        }
+        let killed_at = state.end.as_ref().map(|end| end.time);
+        let (ended, status, usage, over_at) = match (&state.exit, &state.end) {
+            (Some(exit), _) => {
+                let usage = Usage::from_rusage(&exit.usage).or(self.group_usage());
+                (self.why(exit, &usage), Some(exit.status), usage, exit.time)
+            }
+            (None, Some(end)) => {
+                let ended = match end.cause {
+                    wire::CAUSE_CPU_TIME => Ended::CpuTime,
+                    // With `oom_group` PID 1 goes too.
+                    wire::CAUSE_NONE if self.running.oom_kills() > Some(0) => Ended::Memory,
+                    wire::CAUSE_WALL_TIME => Ended::WallTime,
+                    wire::CAUSE_CANCELLED => Ended::Cancelled,
+                    wire::CAUSE_OUTPUT => Ended::Output,
+                    wire::CAUSE_KILLED => Ended::Killed,
+                    // PID 1 was killed from outside and its namespace with it.
+                    _ => Ended::Killed,
+                };
+                let usage = state.usage.as_ref().map(Usage::from_rusage).unwrap_or_default().or(self.group_usage());
+                (ended, None, usage, end.time)
+            }
+            (None, None) if self.running.oom_kills() > Some(0) => (Ended::Memory, None, self.group_usage(), now),
+            (None, None) if self.is_orphan() => (Ended::Killed, None, Usage::default(), now),
+            (None, None) if self.is_of_a_spent_session() => (Ended::CpuTime, None, Usage::default(), now),
+            (None, None) => {
+                return Err(Error::new(
+                    ErrorKind::Lost,
+                    Stage::Supervise,
+                    "init died before it could tell how the payload ended",
+                )
+                .with_hint("something killed it: the out-of-memory killer or an operator"));
+            }
+        };
+        let executed = executed.unwrap_or(over_at);
+        let span = |from: u64, to: u64| Duration::from_nanos(to.saturating_sub(from));
+        let limit = match ended {
+            Ended::WallTime => self.limits.wall_time.map(|time| format!("{time:?}")),
+            Ended::CpuTime => self.limits.cpu_time.map(|time| format!("{time:?}")),
+            Ended::Memory => self.limits.memory.map(|bytes| format!("{bytes} bytes")),
+            Ended::Output => Some(format!("{} bytes", self.limits.output)),
+            _ => None,
+        };
+        let mut report = Arc::clone(&self.report);
+        let changes = self.changes(&mut report);
+        let [stdout, stderr] = &mut state.captured;
+        Ok(Outcome::new(Facts {
+            ended,
+            status,
+            usage,
+            timings: Timings {
+                setup: span(running.called, executed),
+                payload: span(executed, over_at),
+                teardown: span(killed_at.unwrap_or(over_at), now),
+            },
+            duration: span(running.called, now),
+            report,
+            stdout: stdout.finish(),
+            stderr: stderr.finish(),
+            limit,
+            changes,
+        }))
+    }
+
+    /// Of a payload that ended by itself: RLIMIT_CPU, where it stands for `limits.cpu_time`, ends with SIGXCPU, and one
+    /// second later with SIGKILL. The counter decides, not the signal.
+    ///
+    /// SIGKILL that nobody of us has sent, in a group where the out-of-memory killer was: that is `memory`.
+    fn why(&self, exit: &Exit, usage: &Usage) -> Ended {
+        if !libc::WIFSIGNALED(exit.status) {
+            return Ended::Exited;
+        }
+        if libc::WTERMSIG(exit.status) == libc::SIGKILL
+            && usage.oom_kills > Some(0)
+            && !self.killed.load(Ordering::Relaxed)
+        {
+            return Ended::Memory;
+        }
+        // RLIMIT_CPU goes by sampled ticks, which run ahead of the exact time under load (0.8 s told for 1 s counted).
+        let share = match libc::WTERMSIG(exit.status) {
+            libc::SIGXCPU => 0.5,
+            libc::SIGKILL => 1.0,
+            _ => return Ended::Signaled,
+        };
+        let used = usage.cpu_user.unwrap_or(0.0) + usage.cpu_system.unwrap_or(0.0);
+        match self.limits.cpu_time.filter(|_| self.limits.cpu_by_rlimit) {
+            Some(limit) if used >= limit.as_secs_f64() * share => Ended::CpuTime,
+            _ => Ended::Signaled,
+        }
+    }
+}
+
+/// `wait` without a deadline returns only with an outcome; this keeps that out of the type without a panic.
+fn unreachable_outcome(process: &Process) -> Outcome {
+    Outcome::new(Facts {
+        ended: Ended::Killed,
+        status: None,
+        usage: Usage::default(),
+        timings: Timings::default(),
+        duration: Duration::ZERO,
+        report: Arc::clone(&process.report),
+        stdout: None,
+        stderr: None,
+        limit: None,
+        changes: None,
+    })
+}
+
+/// The payload's pidfd: readable when the payload has ended.
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // What `output` and `status` start may have none, and is never handed out.
+        self.running.payload.as_ref().map_or_else(|| self.running.link.control.as_fd(), AsFd::as_fd)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let over = state.outcome.is_some() || state.abandoned;
+        let held = match &self.running.home {
+            Home::Sandbox(held) => held,
+            Home::Session(_) => {
+                self.leave_session();
+                return;
+            }
+        };
+        if over && held.own_pids {
+            // It is about to end; the next start reaps it and removes its group.
+            if let Ok(keeper) = held.keeper.try_clone() {
+                self.kept.leave(keeper, held.group.clone());
+                return;
+            }
+        }
+        // A keeper that is gone already needs no telling, and the wait below sees it.
+        drop(self.end_with(wire::CAUSE_KILLED));
+        until_gone(&held.keeper, sys::monotonic() + GRACE);
+    }
+}
+
+impl Process {
+    /// The session goes on: its shepherd is free for the next payload, or ends this one's tree.
+    fn leave_session(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        while let Some(message) = self.running.link.control.take() {
+            let over = message.is_err();
+            state.take(message);
+            if over {
+                break;
+            }
+        }
+        match (&state.exit, &state.failure) {
+            (Some(exit), _) if exit.free => self.running.give_back(self.running.executed.is_some()),
+            // One that was told to give up has a request for that before it.
+            (None, Some(failure)) if failure.errno != libc::ECANCELED => self.running.give_back(true),
+            (Some(_), _) | (_, Some(_)) => {}
+            (None, None) if state.end.is_some() || state.lost || state.abandoned => {}
+            (None, None) => {
+                self.running.link.control.send_kill(wire::CAUSE_KILLED).unwrap_or_default();
+                let deadline = sys::monotonic() + GRACE;
+                while let Ok(message) = self.running.link.control.receive(Some(deadline), None) {
+                    if matches!(message, Message::End { .. } | Message::Exit { .. } | Message::Fail { .. }) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Owns: which limits a group enforces, in which hierarchy, and what stands in for those it can't.
+//! Must not: do I/O, or know the kernel's file names (cgroup does).
+//! Start at: [`settle`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Report;
+use crate::host::{Cgroups, HostCaps, delegate};
+use crate::spec::{Limits, Namespace, Rlimit, Spec};
+use crate::{Error, Result};
+
+#[cfg(test)]
+mod tests;
+
+/// What was decided about limits.
+pub(super) struct Settled {
+    pub rlimits: Vec<(Rlimit, u64)>,
+    pub group: Option<Group>,
+}
+
+/// The group of a sandbox: where it is made, and what is limited in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Group {
+    /// In the unified hierarchy, where PID 1 is born in it.
+    pub unified: Option<Place>,
+    /// In v1 hierarchies, which PID 1 enters before anything else.
+    pub v1: Vec<Place>,
+    /// Those that the group enforces, and no others.
+    pub limits: Limits,
+    /// CPU time of all processes, watched by the keeper.
+    pub cpu_time: Option<Duration>,
+}
+
+/// A directory in which the group of a sandbox is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub parent: PathBuf,
+    /// Those that the group has here.
+    pub controllers: Vec<String>,
+    /// Those that the parent must be told to hand down first.
+    pub enable: Vec<String>,
+}
+
+impl Group {
+    /// Whether the group has this controller (by its v1 or v2 name) in either hierarchy.
+    pub fn has(&self, v1: &str, v2: &str) -> bool {
+        let on = |place: &Place, name: &str| place.controllers.iter().any(|have| have == name);
+        self.unified.iter().any(|place| on(place, v2)) || self.v1.iter().any(|place| on(place, v1))
+    }
+}
+
+impl Group {
+    /// How many nanoseconds 1 in its CPU time stands for: `cpu.stat` counts microseconds, `cpuacct.usage` nanoseconds.
+    pub fn cpu_unit(&self) -> u64 {
+        if self.unified.is_some() { 1000 } else { 1 }
+    }
+
+    /// Whether it can only be frozen by the v1 controller, where what is frozen does not die.
+    pub fn freezes_by_v1(&self) -> bool {
+        self.unified.is_none() && self.has("freezer", "")
+    }
+}
+
+/// One limit that is asked for.
+struct Wanted {
+    key: &'static str,
+    value: String,
+    v1: Option<&'static str>,
+    v2: Option<&'static str>,
+}
+
+/// Every limit of the spec that needs a group. The controllers' names on v1 and v2; None: that version has none.
+fn wanted(limits: &Limits) -> Vec<Wanted> {
+    let mut all = Vec::new();
+    let mut want = |key, value: Option<String>, v1, v2| {
+        all.extend(value.map(|value| Wanted { key, value, v1, v2 }));
+    };
+    let text = |number: Option<u64>| number.map(|number| number.to_string());
+    let (memory, cpu) = (Some("memory"), Some("cpu"));
+    want("limits.memory", text(limits.memory), memory, memory);
+    want("limits.memory_high", text(limits.memory_high), None, memory);
+    want("limits.swap", text(limits.swap), memory, memory);
+    want("limits.oom_group", limits.oom_group.filter(|on| *on).map(|on| on.to_string()), None, memory);
+    want("limits.pids", text(limits.pids), Some("pids"), Some("pids"));
+    want("limits.cpus", limits.cpus.map(|cpus| cpus.to_string()), cpu, cpu);
+    want("limits.cpu_weight", text(limits.cpu_weight), cpu, cpu);
+    want("limits.cpuset", limits.cpuset.clone(), Some("cpuset"), Some("cpuset"));
+    want("limits.io_weight", text(limits.io_weight), Some("blkio"), Some("io"));
+    let devices = |count: usize| (count > 0).then(|| format!("{count} devices"));
+    want("limits.io", devices(limits.io.len()), Some("blkio"), Some("io"));
+    let rules = (!limits.devices.is_empty()).then(|| limits.devices.join(", "));
+    want("limits.devices", rules, Some("devices"), None);
+    let sizes: Vec<&str> = limits.hugepages.iter().map(|(size, _)| size.as_str()).collect();
+    want("limits.hugepages", (!sizes.is_empty()).then(|| sizes.join(", ")), Some("hugetlb"), Some("hugetlb"));
+    all
+}
+
+/// The keys of those that need a group.
+#[cfg(not(feature = "cgroups"))]
+pub(crate) fn in_groups(limits: &Limits) -> Vec<&'static str> {
+    wanted(limits).into_iter().map(|want| want.key).collect()
+}
+
+/// Why a build without the feature has none of them, and what to do about it.
+const WITHOUT: Option<(&str, &str)> = if cfg!(feature = "cgroups") {
+    None
+} else {
+    Some(("this build is without the feature `cgroups`", "build with the default features"))
+};
+
+/// Controllers that only count, and are asked to wherever there is a group anyway: (v1, v2).
+const COUNTING: [(&str, &str); 4] = [("memory", "memory"), ("pids", "pids"), ("cpu", "cpu"), ("blkio", "io")];
+
+/// Decide.
+pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Result<Settled> {
+    let mut choice = Choice { spec, host, report, rlimits: spec_rlimits(spec), enforced: spec.limits.clone() };
+    let own_pids = spec.namespaces.pid == Namespace::New;
+    let wanted = wanted(&spec.limits);
+    let cgroups = &host.cgroups;
+    let unified = unified(cgroups, wanted.iter().filter_map(|want| want.v2));
+    let (mut in_unified, mut in_v1) = (Vec::new(), Vec::new());
+    for want in &wanted {
+        let v2 = want.v2.filter(|v2| unified.is_some_and(|place| place.has(v2)));
+        let v1 = want.v1.filter(|v1| cgroups.v1_places.contains_key(*v1));
+        match (choice.without_effect(want), v2, v1) {
+            (Some((why, remedy)), ..) => choice.weaken(want.key, &want.value, why, remedy)?,
+            (None, Some(v2), _) => {
+                choice.report.enforced(want.key, "cgroup-v2");
+                in_unified.push(v2);
+            }
+            (None, None, Some(v1)) => {
+                choice.report.enforced(want.key, "cgroup-v1");
+                in_v1.push(v1);
+            }
+            (None, None, None) => {
+                let why = choice.nowhere(want);
+                choice.weaken(want.key, &want.value, &why, delegate(host))?;
+            }
+        }
+    }
+    let cpu_time = choice.cpu_time(unified.is_some())?;
+    let parent_named = spec.limits.cgroup_parent.is_some();
+    let needed = !in_unified.is_empty() || !in_v1.is_empty() || cpu_time.is_some() || !own_pids || parent_named;
+    if !own_pids && unified.is_none() {
+        return Err(Error::unsupported(
+            "namespaces.pid",
+            "without a PID namespace of its own a sandbox can only be killed as a whole through a cgroup, and this process may not make one",
+        )
+        .with_hint("leave namespaces.pid at \"new\", or run in a delegated cgroup of the unified hierarchy"));
+    }
+    let group = if needed { choice.group(unified, in_unified, in_v1, cpu_time)? } else { None };
+    if let Some(time) = spec.limits.wall_time {
+        choice.report.enforced("limits.wall_time", format!("{time:?} by the keeper"));
+    }
+    Ok(Settled { rlimits: choice.rlimits.into_values().collect(), group })
+}
+
+/// One payload among others: their group counts all of them together.
+pub(super) fn cpu_time_per_process(settled: &mut super::Settled, time: Duration) -> Result<()> {
+    settled.spec.limits.cpu_time = Some(time);
+    let mut choice = Choice {
+        spec: &settled.spec,
+        host: &settled.host,
+        report: &mut settled.report,
+        rlimits: settled.rlimits.iter().map(|&(rlimit, value)| (rlimit.name, (rlimit, value))).collect(),
+        enforced: Limits::default(),
+    };
+    choice.weaken(
+        "limits.cpu_time",
+        &format!("{time:?}"),
+        "the group of a session counts all its payloads together",
+        "open the session with limits.cpu_time, which bounds all of them, or run this payload in a sandbox of its own",
+    )?;
+    settled.rlimits = choice.rlimits.into_values().collect();
+    Ok(())
+}
+
+fn spec_rlimits(spec: &Spec) -> BTreeMap<&'static str, (Rlimit, u64)> {
+    spec.limits.rlimits.iter().map(|&(rlimit, value)| (rlimit.name, (rlimit, value))).collect()
+}
+
+/// The nearest place that has most of what is wanted.
+fn unified<'a, 'b>(
+    cgroups: &'a Cgroups,
+    wanted: impl Iterator<Item = &'b str> + Clone,
+) -> Option<&'a crate::host::CgroupPlace> {
+    let score = |place: &crate::host::CgroupPlace| wanted.clone().filter(|controller| place.has(controller)).count();
+    // The last of several equal maxima: nearest first, so reversed.
+    cgroups.unified_places.iter().rev().max_by_key(|place| score(place))
+}
+
+struct Choice<'a> {
+    spec: &'a Spec,
+    host: &'a HostCaps,
+    report: &'a mut Report,
+    rlimits: BTreeMap<&'static str, (Rlimit, u64)>,
+    enforced: Limits,
+}
+
+impl Choice<'_> {
+    fn lower(&mut self, name: &'static str, resource: u32, value: u64) {
+        let entry = self.rlimits.entry(name).or_insert((Rlimit { name, resource }, value));
+        entry.1 = entry.1.min(value);
+    }
+
+    /// A limit that could be written and would do nothing: why, and what to do about it.
+    fn without_effect(&self, want: &Wanted) -> Option<(&'static str, &'static str)> {
+        let cgroups = &self.host.cgroups;
+        let memory_on_v1 = cgroups.v1.contains_key("memory");
+        match want.key {
+            _ if WITHOUT.is_some() => WITHOUT,
+            "limits.swap" if !cgroups.swap => {
+                Some(("this kernel does not account for swap", "boot with swapaccount=1, or leave limits.swap out"))
+            }
+            "limits.swap" if memory_on_v1 && self.spec.limits.memory.is_none() => {
+                Some(("cgroup v1 limits swap only together with memory", "set limits.memory too"))
+            }
+            "limits.io_weight" if cgroups.io_weight.is_empty() => Some((
+                "no block device here has a scheduler that heeds weights (bfq, or a cost model)",
+                "as root: echo bfq > /sys/block/DISK/queue/scheduler; or limit it with limits.io",
+            )),
+            "limits.memory_high" | "limits.oom_group" if memory_on_v1 => Some((
+                "the memory controller is in a cgroup v1 hierarchy, which has no such thing",
+                "boot with systemd.unified_cgroup_hierarchy=1, or leave it out",
+            )),
+            "limits.devices" if !cgroups.v1.contains_key("devices") => Some((
+                "this version can't make the device filter that cgroup v2 needs",
+                "leave it out: a sandbox's /dev has the minimal set, and no other device can be made in it",
+            )),
+            _ => None,
+        }
+    }
+
+    /// Why no group has the controller.
+    fn nowhere(&self, want: &Wanted) -> String {
+        let controller = want.v2.or(want.v1).unwrap_or_default();
+        let v1 = want.v1.and_then(|v1| self.host.cgroups.v1.get(v1));
+        match (&self.spec.limits.cgroup_parent, v1) {
+            (Some(parent), _) => {
+                format!(
+                    "there is no group {parent:?} in which this process may make one with the controller {controller}"
+                )
+            }
+            (None, Some(mount)) => {
+                format!("this process may not make groups in {} (cgroup v1)", mount.display())
+            }
+            (None, None) => format!("no group that this process may make has the controller {controller}"),
+        }
+    }
+
+    /// Refuse, or take what is possible without a group if the config allows it.
+    fn weaken(&mut self, key: &'static str, wanted: &str, why: &str, remedy: &str) -> Result<()> {
+        let limits = &self.spec.limits;
+        // RLIMIT_NPROC is counted per user namespace since 5.14: with a map of its own it is exact.
+        let exact =
+            self.host.kernel >= (5, 14) && self.spec.namespaces.user == Namespace::New && self.spec.identity.uid != 0;
+        let got = match key {
+            "limits.memory" => "RLIMIT_DATA per process",
+            "limits.cpu_time" => "RLIMIT_CPU per process",
+            "limits.pids" => "RLIMIT_NPROC",
+            _ => "nothing",
+        };
+        if !self.spec.may_weaken(key) {
+            return Err(Error::unsupported(key, format!("{key} = {wanted} needs a cgroup: {why}")).with_hint(format!(
+                "{remedy}\nor accept what is possible without ({got}): compat.prefer = [\"{key}\"]",
+            )));
+        }
+        match key {
+            "limits.pids" if exact => self.report.enforced(key, got),
+            _ => self.report.degraded(key, wanted, got, why),
+        }
+        match key {
+            "limits.memory" => limits.memory.into_iter().for_each(|bytes| self.lower("data", libc::RLIMIT_DATA, bytes)),
+            "limits.pids" => limits.pids.into_iter().for_each(|pids| self.lower("nproc", libc::RLIMIT_NPROC, pids)),
+            "limits.cpu_time" => limits.cpu_time.into_iter().for_each(|time| {
+                let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+                self.lower("cpu", libc::RLIMIT_CPU, seconds.max(1));
+            }),
+            _ => {}
+        }
+        let enforced = &mut self.enforced;
+        match key {
+            "limits.memory" => enforced.memory = None,
+            "limits.memory_high" => enforced.memory_high = None,
+            "limits.swap" => enforced.swap = None,
+            "limits.oom_group" => enforced.oom_group = None,
+            "limits.pids" => enforced.pids = None,
+            "limits.cpus" => enforced.cpus = None,
+            "limits.cpu_weight" => enforced.cpu_weight = None,
+            "limits.cpuset" => enforced.cpuset = None,
+            "limits.io_weight" => enforced.io_weight = None,
+            "limits.io" => enforced.io.clear(),
+            "limits.devices" => enforced.devices.clear(),
+            "limits.hugepages" => enforced.hugepages.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// CPU time is counted by the unified hierarchy without any controller, or by `cpuacct`.
+    fn cpu_time(&mut self, unified: bool) -> Result<Option<Duration>> {
+        let Some(time) = self.spec.limits.cpu_time else { return Ok(None) };
+        if WITHOUT.is_none() && (unified || self.host.cgroups.v1_places.contains_key("cpuacct")) {
+            let how = if unified { "cgroup-v2 by the keeper" } else { "cgroup-v1 by the keeper" };
+            self.report.enforced("limits.cpu_time", how);
+            return Ok(Some(time));
+        }
+        let nowhere = ("no group that this process may make counts CPU time", delegate(self.host));
+        let (why, remedy) = WITHOUT.unwrap_or(nowhere);
+        self.weaken("limits.cpu_time", &format!("{time:?}"), why, remedy)?;
+        Ok(None)
+    }
+
+    fn group(
+        &mut self,
+        unified: Option<&crate::host::CgroupPlace>,
+        mut in_unified: Vec<&str>,
+        mut in_v1: Vec<&str>,
+        cpu_time: Option<Duration>,
+    ) -> Result<Option<Group>> {
+        let places = &self.host.cgroups.v1_places;
+        let on_v1 = |name: &str| places.contains_key(name);
+        in_v1.extend(COUNTING.iter().map(|(v1, _)| *v1).filter(|name| on_v1(name)));
+        if unified.is_none() {
+            // What the unified hierarchy does without a controller.
+            in_v1.extend(["cpuacct", "freezer"].into_iter().filter(|name| on_v1(name)));
+        }
+        let counted = COUNTING.iter().map(|(_, v2)| *v2);
+        in_unified.extend(counted.filter(|name| unified.is_some_and(|place| place.enables(name))));
+        let mut v1: Vec<Place> = Vec::new();
+        for controller in in_v1 {
+            let Some(parent) = places.get(controller) else { continue };
+            // Controllers that are mounted together share a group.
+            let at = v1.iter().position(|place| place.parent == *parent).unwrap_or_else(|| {
+                v1.push(Place { parent: parent.clone(), controllers: Vec::new(), enable: Vec::new() });
+                v1.len() - 1
+            });
+            if let Some(place) = v1.get_mut(at)
+                && !place.controllers.iter().any(|have| have == controller)
+            {
+                place.controllers.push(controller.to_owned());
+            }
+        }
+        let unified = unified.map(|place| {
+            in_unified.sort_unstable();
+            in_unified.dedup();
+            let controllers: Vec<String> = in_unified.iter().map(|name| (*name).to_owned()).collect();
+            let enable = controllers.iter().filter(|name| !place.enables(name)).cloned().collect();
+            Place { parent: place.path.clone(), controllers, enable }
+        });
+        if let (Some(parent), None, true) = (&self.spec.limits.cgroup_parent, &unified, v1.is_empty()) {
+            let (key, why) = ("limits.cgroup_parent", "this process may not make groups there");
+            if self.spec.may_weaken(key) {
+                self.report.degraded(key, parent, "nothing", why);
+                return Ok(None);
+            }
+            return Err(Error::unsupported(key, format!("{parent}: {why}"))
+                .with_hint("it must be there already, and writable: its directory, cgroup.procs (v2) or tasks (v1)"));
+        }
+        let words = |place: &Place| match place.controllers.as_slice() {
+            [] => place.parent.display().to_string(),
+            all => format!("{} ({})", place.parent.display(), all.join(" ")),
+        };
+        let all: Vec<String> = unified.iter().chain(&v1).map(words).collect();
+        self.report.enforced("cgroup", format!("below {}", all.join(", ")));
+        Ok(Some(Group { unified, v1, limits: self.enforced.clone(), cpu_time }))
+    }
+}

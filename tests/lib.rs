@@ -1,0 +1,244 @@
+//! Owns: what the cross-cutting tests share: skips that are counted, a guard against leftovers, small C programs.
+//! Must not: hide a failure.
+//!
+//! Every test that really runs something begins with [`Leaks::watch`]; dropping the guard checks that nothing is left.
+//! Test programs run in parallel threads, so the guard looks only at what this process's own children could leave.
+
+pub mod conformance;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Declares that a test can't run here, and why; the test then returns. `scripts/test` compares all of them with
+/// `tests/skips.txt`: a skip that is not declared there fails the run.
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)*) => {{
+        $crate::record_skip(&format!($($reason)*));
+        return;
+    }};
+}
+
+/// Use [`skip!`].
+pub fn record_skip(reason: &str) {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("?");
+    let who = if is_root() { "root" } else { "user" };
+    println!("SKIP {who} {name}: {reason}");
+    if let Some(path) = std::env::var_os("PINFOLD_SKIPS") {
+        let mut file =
+            fs::OpenOptions::new().create(true).append(true).open(path).expect("the file of skips can be written");
+        // One write: tests that skip side by side must not mix their lines.
+        file.write_all(format!("{who} {name}\n").as_bytes()).expect("the file of skips can be written");
+    }
+}
+
+/// Whether this process is the host's root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// A python3 that the `system` root has.
+pub fn python() -> Option<&'static Path> {
+    let path = Path::new("/usr/bin/python3");
+    path.exists().then_some(path)
+}
+
+/// One test of this process at a time that counts processes or fds of the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Sees to it that a test leaves nothing behind: no process, no mount, no temporary file, no group, no open fd.
+#[must_use]
+pub struct Leaks {
+    mounts: String,
+    groups: BTreeSet<PathBuf>,
+    temporary: BTreeSet<PathBuf>,
+    fds: usize,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Leaks {
+    /// Start watching. Tests that watch run one after another.
+    pub fn watch() -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        // The two things that are kept for ever (the init memfd, the host facts) are made before counting.
+        drop(pinfold::Sandbox::builder().build());
+        Self { mounts: mounts(), groups: groups(), temporary: temporary(), fds: open_fds(), _alone: alone }
+    }
+}
+
+impl Drop for Leaks {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let left = self.left();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "left behind: {left:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Leaks {
+    fn left(&self) -> Vec<String> {
+        let mut left: Vec<String> =
+            descendants(std::process::id()).iter().map(|pid| format!("process {pid} ({})", comm(*pid))).collect();
+        if mounts() != self.mounts {
+            left.push("the mount table changed".to_owned());
+        }
+        left.extend(groups().difference(&self.groups).map(|path| format!("group {}", path.display())));
+        left.extend(temporary().difference(&self.temporary).map(|path| format!("file {}", path.display())));
+        if open_fds() != self.fds {
+            left.push(format!("{} open fds, {} before: {:?}", open_fds(), self.fds, fd_links()));
+        }
+        left
+    }
+}
+
+fn mounts() -> String {
+    fs::read_to_string("/proc/self/mountinfo").unwrap_or_default()
+}
+
+fn groups() -> BTreeSet<PathBuf> {
+    let Ok(host) = pinfold::HostCaps::probe() else { return BTreeSet::new() };
+    let unified = host.cgroups.unified_places.into_iter().map(|place| place.path);
+    entries(unified.chain(host.cgroups.v1_places.into_values()).collect())
+}
+
+fn temporary() -> BTreeSet<PathBuf> {
+    entries(vec![std::env::temp_dir(), "/dev/shm".into(), "/run".into()])
+}
+
+fn entries(directories: Vec<PathBuf>) -> BTreeSet<PathBuf> {
+    directories
+        .into_iter()
+        .filter_map(|directory| fs::read_dir(directory).ok())
+        .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+        .filter(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            // Scratch directories of the command's own tests may be there at the same time.
+            name.starts_with("pinfold") && !name.starts_with("pinfold-cli")
+        })
+        .collect()
+}
+
+fn fd_links() -> Vec<String> {
+    let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some(fs::read_link(entry.path()).ok()?.display().to_string())).collect()
+}
+
+/// How many fds this process has open.
+pub fn open_fds() -> usize {
+    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// The name of a process, empty when it is gone.
+pub fn comm(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+/// Whether a process runs: a zombie, which waits for whoever inherited it, does not.
+pub fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// (pid, parent) of every process, zombies included.
+fn processes() -> Vec<(u32, u32)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            let parent = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+            Some((pid, parent))
+        })
+        .collect()
+}
+
+/// Every process below `root`.
+pub fn descendants(root: u32) -> Vec<u32> {
+    let all = processes();
+    let mut found = vec![root];
+    let mut at = 0;
+    while at < found.len() {
+        let parent = found[at];
+        found.extend(all.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+/// Every process of the machine with this name.
+pub fn named(name: &str) -> Vec<u32> {
+    processes().into_iter().map(|(pid, _)| pid).filter(|pid| comm(*pid) == name).collect()
+}
+
+/// Every running process with this name that belongs to nobody any more.
+pub fn orphans(name: &str) -> Vec<u32> {
+    processes()
+        .into_iter()
+        .filter(|(pid, parent)| *parent == 1 && runs(*pid) && comm(*pid) == name)
+        .map(|(pid, _)| pid)
+        .collect()
+}
+
+/// Wait until `done`, at most five seconds (tenfold in a slow machine: PINFOLD_SLOW).
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let seconds = if std::env::var_os("PINFOLD_SLOW").is_some() { 50 } else { 5 };
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while !done() {
+        assert!(Instant::now() < end, "not within {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A scratch directory that everybody may read, also where the temporary directory is private.
+pub fn scratch() -> tempfile::TempDir {
+    let directory = tempfile::Builder::new().prefix("test-").tempdir().expect("a temporary directory");
+    open_to_all(directory.path(), 0o755);
+    directory
+}
+
+/// chmod.
+pub fn open_to_all(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode can be set");
+}
+
+/// A static program from C source, built once per test process. Needs a C compiler with a static C library.
+pub fn cc(name: &str, source: &str) -> PathBuf {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let directory = DIRECTORY.get_or_init(|| {
+        let directory = std::env::temp_dir().join(format!("test-cc-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory for C programs");
+        open_to_all(&directory, 0o755);
+        directory
+    });
+    let _one = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = directory.join(name);
+    if !program.exists() {
+        let text = directory.join(format!("{name}.c"));
+        fs::write(&text, source).expect("C source can be written");
+        let built = Command::new("cc")
+            .args(["-O1", "-static", "-w", "-pthread", "-o"])
+            .arg(&program)
+            .arg(&text)
+            .output()
+            .expect("cc runs");
+        assert!(built.status.success(), "cc: {}", String::from_utf8_lossy(&built.stderr));
+        open_to_all(&program, 0o755);
+    }
+    program
+}

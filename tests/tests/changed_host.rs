@@ -1,0 +1,260 @@
+//! Hosts that differ from this one: each test runs once more in a mount namespace of its own, in which something is
+//! changed first. Only root can make one.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use pinfold::{ErrorKind, IdMapConfig, Mount, Propagation, Sandbox, Stdio};
+use pinfold_tests::{Leaks, eventually, is_root, open_to_all, scratch, skip};
+use support::*;
+
+const INNER: &str = "PINFOLD_TEST_INNER";
+
+/// Where the inner part works; none: this is the outer one.
+fn inner() -> Option<String> {
+    std::env::var(INNER).ok()
+}
+
+/// Run `name` again after `change` (a shell script; `$1` is a scratch directory), as root or as uid 1000.
+#[track_caller]
+fn changed(name: &str, change: &str, uid: u32) {
+    let _leaks = Leaks::watch();
+    let directory = scratch();
+    open_to_all(directory.path(), 0o777);
+    let path = directory.path().display().to_string();
+    // Where uid 1000 may execute it.
+    let program = directory.path().join("test");
+    fs::copy(std::env::current_exe().expect("this program"), &program).expect("a copy");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let user = if uid == 0 { String::new() } else { format!("setpriv --reuid {uid} --regid {uid} --clear-groups") };
+    let script = format!(
+        "set -e; {change}\nTMPDIR=$1 {INNER}=$1 exec {user} $1/test --exact {name} --nocapture --test-threads=1"
+    );
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh", &path])
+        .current_dir("/")
+        .output()
+        .expect("unshare runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let problems = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{name}: {}\n{text}\n{problems}", output.status);
+}
+
+/// The test in both of its parts: the outer one needs root.
+macro_rules! on_changed_host {
+    ($name:ident, $change:expr, $uids:expr, $body:expr) => {
+        #[test]
+        fn $name() {
+            match inner() {
+                Some(directory) =>
+                {
+                    #[allow(clippy::redundant_closure_call)]
+                    ($body)(Path::new(&directory))
+                }
+                None if !is_root() => skip!("only root can change a host"),
+                None => {
+                    for uid in $uids {
+                        changed(stringify!($name), $change, uid);
+                    }
+                }
+            }
+        }
+    };
+}
+
+const SUBMOUNT: &str = "mkdir -p $1/data/sub/deep; mount -t tmpfs -o mode=1777 tmpfs $1/data/sub; mkdir -m 777 $1/data/sub/deep; \
+    mount -t tmpfs -o mode=1777,nosuid,noexec tmpfs $1/data/sub/deep; chmod 777 $1/data; echo file > $1/data/sub/file";
+
+on_changed_host!(read_only_is_recursive, SUBMOUNT, [0, 1000], |directory: &Path| {
+    let data = directory.join("data");
+    let sandbox = Sandbox::builder().ro_bind(&data, "/data").built();
+    for path in ["/data/new", "/data/sub/new", "/data/sub/deep/new"] {
+        let outcome = run(&sandbox, &["sh", "-c", &format!("echo x > {path}")]);
+        assert!(outcome.stderr_text().contains("Read-only file system"), "{path}: {}", outcome.stderr_text());
+    }
+    let mounts = mountinfo(&sandbox);
+    for target in ["/data", "/data/sub", "/data/sub/deep"] {
+        let mount = at(&mounts, target);
+        assert!(mount.has("ro") && mount.has("nosuid") && mount.has("nodev"), "{mount:?}");
+    }
+    // A flag that the host has stays, one that is not asked for is not set.
+    assert!(at(&mounts, "/data/sub/deep").has("noexec") && !at(&mounts, "/data/sub").has("noexec"));
+    // Writable is recursive too, and still without set-user-ID.
+    let sandbox = Sandbox::builder().bind(&data, "/data").built();
+    assert_eq!(
+        sh(&sandbox, "for d in /data /data/sub /data/sub/deep; do echo x > $d/new && cat $d/new; done"),
+        "x\nx\nx"
+    );
+    assert!(at(&mountinfo(&sandbox), "/data/sub").has("nosuid"));
+});
+
+on_changed_host!(not_recursive_shows_what_lies_below, SUBMOUNT, [0], |directory: &Path| {
+    let sandbox = Sandbox::builder().mount(Mount::bind(directory.join("data"), "/data").recursive(false)).built();
+    assert_eq!(sh(&sandbox, "ls /data /data/sub"), "/data:\nsub\n\n/data/sub:\ndeep");
+    assert!(!mountinfo(&sandbox).iter().any(|mount| mount.target == "/data/sub"));
+});
+
+on_changed_host!(what_is_covered_stays_covered, SUBMOUNT, [1000], |directory: &Path| {
+    // Without privileges the kernel does not let go of what the host has mounted over something.
+    let mount = Mount::bind(directory.join("data"), "/data").recursive(false);
+    let error = Sandbox::builder().mount(mount).built().command("true").output().expect_err("it would be uncovered");
+    assert_eq!((error.kind(), error.errno()), (ErrorKind::Setup, Some(libc::EINVAL)), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("recursive = true")), "{error}");
+});
+
+on_changed_host!(
+    later_mounts_of_the_host_arrive_where_asked,
+    "mkdir -p $1/data/sub; mount --bind $1/data $1/data; mount --make-shared $1/data",
+    [0],
+    |directory: &Path| {
+        let data = directory.join("data");
+        let sandbox = Sandbox::builder()
+            .timeout("30s")
+            .mount(Mount::bind(&data, "/slave").propagation(Propagation::Slave))
+            .mount(Mount::bind(&data, "/private"))
+            .built();
+        let process = sandbox
+            .command("sh")
+            .args(["-c", "read line; cat /slave/sub/file; ls /private/sub; grep -c slave/sub /proc/self/mountinfo"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let host = |argv: &[&str]| {
+            assert!(
+                std::process::Command::new(argv[0]).args(&argv[1..]).status().expect("it runs").success(),
+                "{argv:?}"
+            );
+        };
+        let sub = data.join("sub").display().to_string();
+        host(&["mount", "-t", "tmpfs", "tmpfs", &sub]);
+        fs::write(data.join("sub/file"), "from the host\n").expect("a file");
+        drop(process.take_stdin());
+        assert_eq!(process.wait().expect("it ends").text(), "from the host\n1\n");
+        host(&["umount", &sub]);
+        // Nothing that a sandbox mounts arrives at the host.
+        let before = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+        let sandbox = Sandbox::builder()
+            .propagation(Propagation::Shared)
+            .mount(Mount::bind(&data, "/data").propagation(Propagation::Shared))
+            .tmpfs("/data/sub")
+            .built();
+        assert_eq!(sh(&sandbox, "echo x > /data/sub/x; cat /data/sub/x"), "x");
+        assert_eq!(fs::read_to_string("/proc/self/mountinfo").expect("mountinfo"), before);
+        assert_eq!(fs::read_dir(data.join("sub")).expect("it is there").count(), 0);
+    }
+);
+
+on_changed_host!(sandboxes_with_a_shared_root_do_not_see_each_others_mounts, "true", [0, 1000], |_: &Path| {
+    // One description, two starts at a time: the payload may mount.
+    let sandbox = with_probe()
+        .propagation(Propagation::Shared)
+        .user((0, 0))
+        .capability("sys_admin")
+        .landlock(pinfold::Landlock::Off)
+        .built();
+    let first = sandbox
+        .command("sh")
+        .args(["-c", "mount -t tmpfs first /srv && echo mounted; read line"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let second = sandbox.command("sh").args(["-c", "sleep 0.3; grep -c ' /srv ' /proc/self/mountinfo"]);
+    assert_eq!(second.output().expect("it runs").text(), "0\n");
+    drop(first.take_stdin());
+    assert_eq!(first.wait().expect("it ends").text(), "mounted\n");
+    assert_eq!(sh(&sandbox, "grep -c ' /srv ' /proc/self/mountinfo; true"), "0");
+});
+
+const SUBIDS: &str = "printf '1000:200000:65536\\nroot:300000:65536\\n' > $1/subuid; printf '1000:400000:65536\\nroot:500000:65536\\n' > $1/subgid; \
+    mount --bind $1/subuid /etc/subuid; mount --bind $1/subgid /etc/subgid";
+
+fn map_of(sandbox: &Sandbox, file: &str) -> Vec<u32> {
+    let text = sh(sandbox, &format!("cat /proc/self/{file}"));
+    text.split_whitespace().map(|word| word.parse().expect("a number")).collect()
+}
+
+on_changed_host!(roots_range_is_its_line_in_subuid, SUBIDS, [0], |_: &Path| {
+    let sandbox = Sandbox::builder().built();
+    assert_eq!(map_of(&sandbox, "uid_map"), [0, 300_000, 65536]);
+    assert_eq!(map_of(&sandbox, "gid_map"), [0, 500_000, 65536]);
+    let process = sandbox.command("sleep").arg("60").spawn().expect("it starts");
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id().expect("its pid"))).expect("its status");
+    assert!(status.contains("Uid:\t301000\t301000\t301000\t301000"), "{status}");
+    assert!(status.contains("Gid:\t501000\t501000\t501000\t501000"), "{status}");
+    process.kill().expect("it can be killed");
+    process.wait().expect("it ends");
+});
+
+on_changed_host!(a_user_with_a_range_uses_newuidmap, SUBIDS, [1000], |directory: &Path| {
+    // The default stays the caller's own id.
+    assert_eq!(map_of(&Sandbox::builder().built(), "uid_map"), [1000, 1000, 1]);
+    let uids =
+        [IdMapConfig::new(0, 200_000, 1000), IdMapConfig::new(1000, 1000, 1), IdMapConfig::new(1001, 201_000, 60000)];
+    let gids =
+        [IdMapConfig::new(0, 400_000, 1000), IdMapConfig::new(1000, 1000, 1), IdMapConfig::new(1001, 401_000, 60000)];
+    let builder = Sandbox::builder().uid_map(uids).gid_map(gids);
+    let sandbox = builder.clone().built();
+    assert_eq!(map_of(&sandbox, "uid_map"), [0, 200_000, 1000, 1000, 1000, 1, 1001, 201_000, 60000]);
+    assert_eq!(map_of(&sandbox, "gid_map"), [0, 400_000, 1000, 1000, 1000, 1, 1001, 401_000, 60000]);
+    assert_eq!(sh(&sandbox, "id -u; id -g"), "1000\n1000");
+    // Groups can be set, another user be taken, and files given away.
+    assert_eq!(sh(&builder.clone().groups([5, 2000]).built(), "id -G"), "1000 5 2000");
+    assert_eq!(sandbox.command("id").arg("-u").user(0, 0).output().expect("it runs").text(), "0\n");
+    let data = directory.join("owned");
+    fs::create_dir(&data).expect("a directory");
+    open_to_all(&data, 0o777);
+    let root = builder.clone().bind(&data, "/data").user((0, 0)).built();
+    assert_eq!(sh(&root, "touch /data/file; stat -c %u:%g /data/file"), "0:0");
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(data.join("file")).expect("the file"));
+    assert_eq!(owner, 200_000);
+    // Ids that are nobody's to give.
+    let error =
+        Sandbox::builder().uid_map([IdMapConfig::new(0, 300_000, 1000), IdMapConfig::new(1000, 1000, 1)]).refused();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("/etc/subuid")), "{error}");
+});
+
+on_changed_host!(a_covered_proc_is_refused_with_the_remedy, "mount -t tmpfs tmpfs /proc/fs", [0, 1000], |_: &Path| {
+    let error = Sandbox::builder().refused();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("fs"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("systempaths=unconfined")), "{error}");
+});
+
+on_changed_host!(
+    a_source_on_a_noexec_mount_runs_nothing,
+    "mkdir $1/noexec; mount -t tmpfs -o mode=755,noexec,nosuid,nodev tmpfs $1/noexec; cp /bin/true $1/noexec/program",
+    [0, 1000],
+    |directory: &Path| {
+        let open = Mount::bind(directory.join("noexec"), "/data").noexec(false).nosuid(false).nodev(false);
+        let sandbox = Sandbox::builder().mount(open).built();
+        let error = sandbox.command("/data/program").output().expect_err("it can't be executed");
+        assert_eq!((error.kind(), error.errno()), (ErrorKind::NotExecutable, Some(libc::EACCES)), "{error}");
+        let mounts = mountinfo(&sandbox);
+        let mount = at(&mounts, "/data");
+        assert!(mount.has("noexec") && mount.has("nosuid") && mount.has("nodev"), "{mount:?}");
+    }
+);
+
+on_changed_host!(
+    many_mounts_of_the_host_are_not_there,
+    "mkdir $1/many; mount -t tmpfs tmpfs $1/many; for i in $(seq 200); do mkdir $1/many/$i; mount -t tmpfs tmpfs $1/many/$i; done",
+    [0, 1000],
+    |directory: &Path| {
+        let sandbox = Sandbox::builder().built();
+        let mounts = text(&sandbox, &["cat", "/proc/self/mountinfo"]);
+        assert!(mounts.lines().count() < 60, "{mounts}");
+        assert!(!mounts.contains("many"), "{mounts}");
+        let before = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+        drop(sandbox);
+        eventually("the host's mounts are what they were", || {
+            fs::read_to_string("/proc/self/mountinfo").expect("mountinfo") == before
+        });
+        assert!(directory.exists());
+    }
+);

@@ -1,0 +1,657 @@
+//! Owns: that limits hold, that reasons are true, that the numbers are those of the kernel, that groups go away.
+//! Must not: measure time, or take one of our numbers for another: raw files are read beside it.
+
+#[macro_use]
+#[path = "support/groups.rs"]
+mod groups;
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use groups::*;
+use pinfold::{
+    Bytes, Ended, ErrorKind, HostCaps, IoUsage, LimitsConfig, Mount, Process, Sandbox, SandboxConfig, Stdio,
+};
+use pinfold_tests::{Leaks, eventually, skip};
+
+#[test]
+fn reasons_come_from_counters() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS);
+    let sandbox = built(worker().memory("24MiB").swap(0));
+    let cases: [(&[&str], Ended, Option<i32>, u64); 8] = [
+        (&["touch", "64"], Ended::Memory, None, 1),
+        (&["touch", "8"], Ended::Exited, Some(0), 0),
+        (&["child-touches", "64"], Ended::Exited, Some(0), 1),
+        (&["exit", "137"], Ended::Exited, Some(137), 0),
+        (&["exit", "0"], Ended::Exited, Some(0), 0),
+        (&["suicide"], Ended::Signaled, None, 0),
+        (&["double"], Ended::Exited, Some(0), 0),
+        (&["sleep", "20"], Ended::Exited, Some(0), 0),
+    ];
+    for (args, ended, code, kills) in cases {
+        let outcome = run(&sandbox, args);
+        assert_eq!((outcome.ended(), outcome.code()), (ended, code), "{args:?}: {outcome:?}");
+        assert_eq!(outcome.usage().oom_kills, Some(kills), "{args:?}");
+    }
+    // One that stops itself never ends by itself.
+    let stopped =
+        sandbox.command(WORKER).arg("stop").timeout(if slow() { "3s" } else { "300ms" }).output().expect("starts");
+    assert_eq!((stopped.ended(), stopped.usage().oom_kills), (Ended::WallTime, Some(0)), "{stopped:?}");
+    let outcome = run(&sandbox, &["touch", "64"]);
+    assert_eq!((outcome.signal(), outcome.exit_status()), (Some(9), 137));
+    assert!(outcome.detail().contains("memory"), "{}", outcome.detail());
+    let peak = outcome.usage().memory_peak.expect("a peak");
+    assert!((20 << 20..=24 << 20).contains(&peak), "{peak}");
+}
+
+#[test]
+fn the_page_cache_is_reclaimed_and_kills_nobody() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    let directory = disk_directory();
+    let kind = nix::sys::statfs::statfs(directory.path()).expect("a file system").filesystem_type();
+    if kind == nix::sys::statfs::TMPFS_MAGIC {
+        skip!("no disk: pages of a tmpfs can't be reclaimed");
+    }
+    let sandbox = built(worker().memory("32MiB").mount(Mount::bind(directory.path(), "/data")));
+    let outcome = run(&sandbox, &["hog", "64", "/data/file"]);
+    assert!(outcome.success(), "{outcome:?}");
+    assert_eq!(outcome.usage().oom_kills, Some(0));
+    assert!(outcome.usage().memory_peak <= Some(32 << 20), "{:?}", outcome.usage());
+}
+
+#[test]
+fn a_payload_that_was_killed_by_its_own_caller_did_not_run_out_of_memory() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    let sandbox = built(worker().memory("24MiB").swap(0));
+    let process =
+        sandbox.command("/bin/sh").args(["-c", &format!("{WORKER} touch 64; exec {WORKER} sleep 100000")]).spawn();
+    let process = process.expect("starts");
+    eventually("the child is killed", || process.usage().expect("usage").oom_kills == Some(1));
+    process.signal(9).expect("can be sent");
+    assert_eq!(process.wait().expect("ends").ended(), Ended::Signaled);
+}
+
+#[test]
+fn cpu_time_is_that_of_the_whole_tree() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    // The set-up counts too, and is not cheap where the machine is emulated.
+    let (text, limit) = if slow() { ("5s", 5.0) } else { ("300ms", 0.3) };
+    let sandbox = built(worker().cpu_time(text));
+    let outcome = run(&sandbox, &["spin2"]);
+    assert_eq!((outcome.ended(), outcome.exit_status()), (Ended::CpuTime, 124), "{outcome:?}");
+    let used = outcome.usage().cpu_user.expect("counted") + outcome.usage().cpu_system.expect("counted");
+    // Tenths more on a busy machine; never less.
+    assert!((limit * 0.99..limit * 2.0).contains(&used), "{used}");
+    assert!(run(&sandbox, &["spin", "50"]).success());
+    assert!(run(&sandbox, &["sleep", "400"]).success(), "sleeping costs nothing");
+}
+
+#[test]
+fn processes_are_counted_without_ours() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    let sandbox = built(worker().pids(8));
+    let outcome = run(&sandbox, &["forks", "20"]);
+    assert_eq!((outcome.text().as_str(), outcome.ended()), ("7\n", Ended::Exited), "{outcome:?}");
+    let usage = outcome.usage();
+    // pids.peak is in the kernels since 6.1.
+    assert!(usage.pids_peak.is_none_or(|peak| peak == 8), "{usage:?}");
+    assert!(usage.pids_limit_hits > Some(0), "{usage:?}");
+    assert_eq!(run(&sandbox, &["forks", "5"]).usage().pids_limit_hits, Some(0));
+}
+
+#[test]
+fn a_fork_bomb_ends_at_its_timeout() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    let sandbox = built(worker().pids(64).timeout(if slow() { "20s" } else { "5s" }));
+    let process = sandbox.command(WORKER).arg("bomb").spawn().expect("starts");
+    // The host answers: a sandbox beside it starts and ends.
+    assert!(run(&built(worker().pids(8)), &["exit", "0"]).success());
+    let outcome = process.wait().expect("ends");
+    assert_eq!((outcome.ended(), outcome.exit_status()), (Ended::WallTime, 124));
+    // An emulated machine does not come that far within the time.
+    assert!(outcome.usage().pids_peak.is_none_or(|peak| (2..=64).contains(&peak)), "{:?}", outcome.usage());
+}
+
+#[test]
+fn out_of_memory_in_one_leaves_its_siblings_alone() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    let sandbox = built(worker().memory("24MiB").swap(0));
+    let siblings: Vec<Process> =
+        (0..3).map(|_| sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts")).collect();
+    assert_eq!(run(&sandbox, &["touch", "64"]).ended(), Ended::Memory);
+    for sibling in siblings {
+        assert!(sibling.try_wait().expect("can be asked").is_none());
+        assert_eq!(sibling.usage().expect("usage").oom_kills, Some(0));
+    }
+}
+
+#[test]
+fn numbers_are_those_of_the_kernels_files() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU);
+    let begun = Instant::now();
+    let process = until_done(&built(worker().memory("256MiB").pids(16).cpus(0.5)), &["work", "200"]);
+    let took = begun.elapsed().as_secs_f64();
+    // Nothing moves any more: two readings are of the same moment.
+    process.freeze().expect("freezes");
+    let usage = process.usage().expect("usage");
+    let groups = groups_of(process.id().expect("it runs"));
+    let unified = |file: &str| fs::read_to_string(groups[""].join(file)).ok();
+    let seconds = |us: Option<u64>| us.map(|us| Duration::from_micros(us).as_secs_f64());
+    if let Some(group) = groups.get("cpuacct").filter(|_| !groups.contains_key("")) {
+        let total = number(fs::read_to_string(group.join("cpuacct.usage")).ok()).expect("a number");
+        let both = usage.cpu_user.zip(usage.cpu_system).map(|(user, system)| user + system).expect("counted");
+        assert!((both - Duration::from_nanos(total).as_secs_f64()).abs() < 1e-6, "{both} {total}");
+    } else {
+        let stat = |key| seconds(after(unified("cpu.stat"), key));
+        assert_eq!((usage.cpu_user, usage.cpu_system), (stat("user_usec "), stat("system_usec ")));
+    }
+    assert_eq!(usage.memory_peak, number(raw(&process, "memory", "memory.max_usage_in_bytes", "memory.peak")));
+    assert_eq!(usage.oom_kills, after(raw(&process, "memory", "memory.oom_control", "memory.events"), "oom_kill "));
+    assert_eq!(usage.pids_peak.map(|n| n + 1), number(raw(&process, "pids", "pids.peak", "pids.peak")));
+    assert_eq!(usage.pids_limit_hits, after(raw(&process, "pids", "pids.events", "pids.events"), "max "));
+    let throttled = raw(&process, "cpu", "cpu.stat", "cpu.stat");
+    let throttled = after(throttled.clone(), "throttled_time ")
+        .map(|ns| Duration::from_nanos(ns).as_secs_f64())
+        .or(seconds(after(throttled, "throttled_usec ")));
+    assert_eq!(usage.cpu_throttled, throttled);
+    // 200 ms of user time and 32 MiB were asked for: within 10 %, and an emulated machine is not that exact.
+    let peak = usage.memory_peak.or(Some(33 << 20)).expect("a peak");
+    assert!(peak >= 32 << 20 && peak as f64 <= f64::from(32 << 20) * 1.1, "{peak}");
+    let (user, system) = usage.cpu_user.zip(usage.cpu_system).expect("counted");
+    let (least, most) = if slow() { (0.10, 0.40) } else { (0.18, 0.22) };
+    assert!(user + system >= 0.2 && (least..most).contains(&user), "{usage:?}");
+    // On a busy machine others may have left it less than its half all the time.
+    assert!(usage.cpu_throttled > Some(0.0) || took >= 2.0 * (user + system), "{took} s, {usage:?}");
+    process.thaw().expect("thaws");
+    process.kill().expect("dies");
+    let outcome = process.wait().expect("ends");
+    assert_eq!(outcome.ended(), Ended::Killed);
+    assert!(outcome.usage().memory_peak >= usage.memory_peak);
+}
+
+#[test]
+fn direct_writes_are_counted_by_device() {
+    let _leaks = Leaks::watch();
+    needs!(IO, PIDS);
+    let directory = disk_directory();
+    let sandbox = built(worker().pids(8).limits(io_counted()).mount(Mount::bind(directory.path(), "/data")));
+    let process =
+        sandbox.command(WORKER).args(["direct", "64", "/data/file"]).stdout(Stdio::Piped).spawn().expect("starts");
+    let mut said = String::new();
+    let mut byte = [0; 5];
+    if process.take_stdout().expect("piped").read_exact(&mut byte).is_ok() {
+        said = String::from_utf8_lossy(&byte).into_owned();
+    }
+    if said != "done\n" {
+        // No O_DIRECT there (tmpfs): the payload said so.
+        assert_eq!(process.wait().expect("ends").code(), Some(77));
+        skip!("no file system with O_DIRECT");
+    }
+    let mut io = Vec::new();
+    // What the file system writes back may come between the two readings.
+    eventually("the kernel's files say the same", || {
+        io = process.usage().expect("usage").io.expect("counted");
+        io == raw_io(&process)
+    });
+    let (bytes, operations) = io.iter().fold((0, 0), |(bytes, operations), device| {
+        (bytes + device.write_bytes.unwrap_or(0), operations + device.write_ops.unwrap_or(0))
+    });
+    if io.is_empty() {
+        skip!("the file system is on no block device");
+    }
+    assert!((64 * 4096..(64 * 4096) + (256 << 10)).contains(&bytes), "{io:?}");
+    assert!((64..90).contains(&operations), "{io:?}");
+}
+
+/// The kernel's files, line by line and word by word.
+fn raw_io(process: &Process) -> Vec<IoUsage> {
+    let mut found: std::collections::BTreeMap<String, IoUsage> = std::collections::BTreeMap::new();
+    if groups_of(process.id().expect("it runs")).contains_key("blkio") {
+        for (file, bytes) in [("blkio.throttle.io_service_bytes", true), ("blkio.throttle.io_serviced", false)] {
+            for line in raw(process, "blkio", file, "").unwrap_or_default().lines() {
+                let words: Vec<&str> = line.split(' ').collect();
+                let (&[device, kind, count], true) = (words.as_slice(), line.contains(':')) else { continue };
+                let usage = found.entry(device.to_owned()).or_default();
+                let at = match (kind, bytes) {
+                    ("Read", true) => &mut usage.read_bytes,
+                    ("Write", true) => &mut usage.write_bytes,
+                    ("Read", false) => &mut usage.read_ops,
+                    ("Write", false) => &mut usage.write_ops,
+                    _ => continue,
+                };
+                *at = Some(count.parse().expect("a number"));
+            }
+        }
+    } else {
+        for line in raw(process, "io", "", "io.stat").unwrap_or_default().lines() {
+            let (device, values) = line.split_once(' ').expect("a device and its values");
+            let usage = found.entry(device.to_owned()).or_default();
+            for (key, count) in values.split(' ').filter_map(|word| word.split_once('=')) {
+                let at = match key {
+                    "rbytes" => &mut usage.read_bytes,
+                    "wbytes" => &mut usage.write_bytes,
+                    "rios" => &mut usage.read_ops,
+                    "wios" => &mut usage.write_ops,
+                    _ => continue,
+                };
+                *at = Some(count.parse().expect("a number"));
+            }
+        }
+        found.retain(|_, usage| usage.read_bytes.is_some());
+    }
+    let named = |(device, usage): (String, IoUsage)| {
+        let mut usage = usage;
+        usage.device = device;
+        usage
+    };
+    found.into_iter().map(named).collect()
+}
+
+/// On v2 only what a group has by a limit is counted: a limit that is far away.
+fn io_counted() -> LimitsConfig {
+    let device = fs::read_dir("/sys/block").expect("block devices").flatten().find_map(|entry| {
+        let size = fs::read_to_string(entry.path().join("size")).ok()?;
+        (size.trim() != "0").then(|| format!("/dev/{}", entry.file_name().to_string_lossy()))
+    });
+    limits(|l| {
+        if let Some(device) = device.filter(|device| Path::new(device).exists()) {
+            l.io = vec![pinfold::IoLimit::new(device).write_iops(1_000_000)];
+        }
+    })
+}
+
+#[test]
+fn frozen_is_still_and_killed_while_frozen() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    let sandbox = built(worker().pids(8));
+    let process = sandbox.command(WORKER).arg("spin2").spawn().expect("starts");
+    process.freeze().expect("freezes");
+    let used = |process: &Process| process.usage().expect("usage").cpu_user;
+    let before = used(&process);
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(used(&process), before);
+    process.thaw().expect("thaws");
+    eventually("it goes on", || used(&process) > before);
+    process.freeze().expect("freezes again");
+    process.kill().expect("a frozen sandbox can be killed");
+    let outcome = process.wait_timeout(Duration::from_secs(20)).expect("ends").expect("ends soon");
+    assert_eq!(outcome.ended(), Ended::Killed);
+    // A deadline ends what is frozen, and so does dropping the handle.
+    let process = built(worker().pids(8).timeout(if slow() { "5s" } else { "300ms" }))
+        .command(WORKER)
+        .arg("spin2")
+        .spawn()
+        .expect("starts");
+    process.freeze().expect("freezes");
+    assert_eq!(process.wait().expect("ends").ended(), Ended::WallTime);
+    let process = sandbox.command(WORKER).arg("stop").spawn().expect("starts");
+    process.freeze().expect("freezes");
+    drop(process);
+}
+
+#[test]
+fn limits_change_while_it_runs() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU);
+    let sandbox = built(worker().memory("64MiB").pids(8).cpus(1.0));
+    let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    process
+        .update(&limits(|l| {
+            l.pids = Some(20);
+            l.memory = Some(Bytes::from("32MiB"));
+            l.cpus = Some(0.25);
+        }))
+        .expect("changes");
+    assert_eq!(number(raw(&process, "pids", "pids.max", "pids.max")), Some(21));
+    assert_eq!(number(raw(&process, "memory", "memory.limit_in_bytes", "memory.max")), Some(32 << 20));
+    let quota = raw(&process, "cpu", "cpu.cfs_quota_us", "cpu.max").expect("a quota");
+    assert!(quota.starts_with("25000"), "{quota}");
+    process.update(&limits(|l| l.memory = Some(Bytes::from("128MiB")))).expect("grows");
+    assert_eq!(number(raw(&process, "memory", "memory.limit_in_bytes", "memory.max")), Some(128 << 20));
+    let error = process.update(&limits(|l| l.wall_time = Some("1s".into()))).expect_err("fixed");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let error = process.update(&limits(|l| l.pids = Some(0))).expect_err("too few");
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[test]
+fn every_limit_is_what_the_kernel_has() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU, ("cpuset", "cpuset"));
+    let sandbox = worker().memory("64MiB").swap("16MiB").pids(8).cpus(1.5).cpu_weight(100).cpuset("0");
+    let sandbox = built(sandbox);
+    let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    let get = |controller, v1, v2| raw(&process, controller, v1, v2).unwrap_or_default().trim().to_owned();
+    assert_eq!(get("memory", "memory.limit_in_bytes", "memory.max"), "67108864");
+    let swap = get("memory", "memory.memsw.limit_in_bytes", "memory.swap.max");
+    assert!(["83886080", "16777216"].contains(&swap.as_str()), "the sum on v1, swap alone on v2: {swap}");
+    assert!(get("cpu", "cpu.cfs_quota_us", "cpu.max").starts_with("150000"));
+    assert!(["1024", "100"].contains(&get("cpu", "cpu.shares", "cpu.weight").as_str()));
+    assert_eq!(get("cpuset", "cpuset.cpus", "cpuset.cpus"), "0");
+    assert_eq!(get("pids", "pids.max", "pids.max"), "9");
+}
+
+#[test]
+fn a_limit_without_effect_is_refused() {
+    let _leaks = Leaks::watch();
+    let host = HostCaps::probe().expect("facts");
+    if host.cgroups.io_weight.is_empty() {
+        let error = worker().limits(limits(|l| l.io_weight = Some(50))).build().expect_err("no scheduler heeds it");
+        assert_eq!(
+            (error.kind(), error.report().origin.as_deref()),
+            (ErrorKind::Unsupported, Some("limits.io_weight")),
+            "{error}"
+        );
+    }
+    let error = worker().limits(limits(|l| l.io = vec![pinfold::IoLimit::new("/dev/null").read_iops(1)])).build();
+    assert_eq!(error.expect_err("no disk").kind(), ErrorKind::Unsupported);
+    if host.cgroups.v1.contains_key("memory") {
+        for (key, set) in [("limits.memory_high", true), ("limits.oom_group", false)] {
+            let limits =
+                limits(|l| if set { l.memory_high = Some(Bytes::from("8MiB")) } else { l.oom_group = Some(true) });
+            assert_eq!(worker().limits(limits).build().expect_err("v1 has none").report().origin.as_deref(), Some(key));
+        }
+    }
+}
+
+#[test]
+fn too_little_memory_for_the_set_up_is_an_error_that_says_so() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    let sandbox = built(worker().memory(4096));
+    match sandbox.command(WORKER).args(["exit", "0"]).output() {
+        Err(error) => {
+            assert!(error.report().origin.as_deref() == Some("limits.memory") || error.errno().is_some(), "{error}")
+        }
+        // It was executed and did not get far.
+        Ok(outcome) => assert_eq!(outcome.ended(), Ended::Memory, "{outcome:?}"),
+    }
+}
+
+#[test]
+fn samples_come_until_the_end() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS);
+    let sandbox = built(worker().memory("64MiB").pids(8));
+    let process = sandbox.command(WORKER).args(["sleep", "200"]).spawn().expect("starts");
+    let samples: Vec<_> = process.samples(Duration::from_millis(20)).expect("in a group").collect();
+    assert!(samples.len() > 2, "{samples:?}");
+    assert!(samples.windows(2).all(|pair| pair[0].elapsed < pair[1].elapsed));
+    assert!(samples[0].memory_current > Some(0) && samples[0].pids_current == Some(1), "{:?}", samples[0]);
+    assert!(process.wait().expect("ends").success());
+}
+
+#[test]
+fn usage_without_a_group_is_that_of_the_process() {
+    let _leaks = Leaks::watch();
+    let process = until_done(&built(worker()), &["work", "50"]);
+    let usage = process.usage().expect("usage");
+    assert_eq!(usage.memory_source.as_deref(), Some("vmhwm"));
+    assert!(usage.memory_peak > Some(32 << 20) && usage.cpu_user > Some(0.0), "{usage:?}");
+    for error in [process.freeze().expect_err("no group"), process.samples(Duration::ZERO).expect_err("no group")] {
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.hint().is_some());
+    }
+}
+
+#[test]
+fn a_group_named_in_the_config_is_the_parent() {
+    needs!(PIDS);
+    let host = HostCaps::probe().expect("facts").cgroups;
+    let place = host.unified_places.iter().find(|p| p.enabled.iter().chain(&p.possible).any(|name| name == "pids"));
+    let (parent, mount) = match (place, host.v1_places.get("pids")) {
+        (Some(place), _) => (place.path.clone(), host.unified.clone().expect("mounted")),
+        (None, Some(place)) => (place.clone(), host.v1["pids"].clone()),
+        (None, None) => unreachable!("needs"),
+    };
+    let named = parent.join(format!("test-parent-{}", std::process::id()));
+    fs::create_dir(&named).expect("a group can be made");
+    {
+        let _leaks = Leaks::watch();
+        let inside = format!("/{}", named.strip_prefix(&mount).expect("below the mount").display());
+        let set = limits(|l| {
+            l.cgroup_parent = Some(inside.clone());
+            l.pids = Some(9)
+        });
+        let sandbox = worker().limits(set).build();
+        // On v2 the controller must have been handed down to the named group.
+        match sandbox {
+            Ok(sandbox) => {
+                let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+                let groups = groups_of(process.id().expect("it runs"));
+                let own = groups.get("pids").or(groups.get("")).expect("a group");
+                assert_eq!(own.parent(), Some(named.as_path()));
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}"),
+        }
+    }
+    fs::remove_dir(&named).expect("nothing is left in it");
+    let error = worker()
+        .limits(limits(|l| {
+            l.cgroup_parent = Some("/no/such/group".into());
+            l.pids = Some(9)
+        }))
+        .build();
+    assert_eq!(error.expect_err("it is not there").kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn what_cannot_be_limited_is_refused_or_weakened_by_name() {
+    let _leaks = Leaks::watch();
+    // A group that can't be written stands for a host where nothing is delegated.
+    let nowhere = |config: &str| {
+        let text = format!("[limits]\ncgroup_parent = \"/no/such/group\"\n{config}");
+        SandboxConfig::from_toml(&text).expect("a config")
+    };
+    let error = Sandbox::from_config(nowhere("memory = \"64MiB\"")).expect_err("no group");
+    assert_eq!((error.kind(), error.report().origin.as_deref()), (ErrorKind::Unsupported, Some("limits.memory")));
+    assert!(error.hint().is_some_and(|hint| hint.contains("compat.prefer")), "{error}");
+    let sandbox =
+        Sandbox::from_config(nowhere("memory = \"64MiB\"\n[compat]\nprefer = [\"limits.*\"]")).expect("weaker");
+    assert!(sandbox.report().used("limits.memory", "RLIMIT_DATA per process"), "{:?}", sandbox.report());
+    assert_eq!(sandbox.report().degradations.len(), 2, "memory and the group");
+}
+
+#[test]
+fn many_runs_leave_no_group() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU);
+    let sandbox = built(worker().memory("64MiB").pids(8).cpus(1.0));
+    let rounds = if long() {
+        2000
+    } else if slow() {
+        10
+    } else {
+        60
+    };
+    let begun = Instant::now();
+    for _ in 0..rounds {
+        assert!(run(&sandbox, &["exit", "0"]).success());
+    }
+    println!("{rounds} runs: {:?}", begun.elapsed());
+}
+
+/// A host that is killed can't remove its groups: the next start does, of whatever sandbox.
+#[test]
+fn groups_of_killed_hosts_are_swept() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU);
+    let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("test-host")));
+    let program = beside.filter(|path| path.exists()).unwrap_or_else(|| env!("CARGO_BIN_EXE_test-host").into());
+    let rounds = if long() {
+        200
+    } else if slow() {
+        3
+    } else {
+        20
+    };
+    for round in 0..rounds {
+        let mut host = Command::new(&program)
+            .args(["loop", "limits={pids=9,memory=\"64MiB\",cpus=1.0}"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut ready = [0; 6];
+        host.stdout.take().expect("piped").read_exact(&mut ready).expect("it is ready");
+        std::thread::sleep(Duration::from_millis(5 + round % 20 * 7));
+        host.kill().expect("it can be killed");
+        host.wait().expect("it has ended");
+    }
+    // A leaf goes once its processes are gone, which takes the keepers a moment. Each sandbox looks once a second.
+    eventually("all are swept", || {
+        let sandbox = built(worker().memory("64MiB").pids(9).cpus(1.0));
+        assert!(run(&sandbox, &["exit", "0"]).success());
+        drop(sandbox);
+        left_behind().is_empty()
+    });
+    println!("{rounds} hosts killed");
+}
+
+/// The groups of dead hosts.
+fn left_behind() -> Vec<PathBuf> {
+    let cgroups = HostCaps::probe().expect("facts").cgroups;
+    let parents = cgroups.unified_places.into_iter().map(|place| place.path).chain(cgroups.v1_places.into_values());
+    parents
+        .filter_map(|parent| fs::read_dir(parent).ok())
+        .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let owner = name.strip_prefix("pinfold-").and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+            owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+        })
+        .collect()
+}
+
+/// Of one call: in a fresh sandbox by the group, in a session by each process's own limit, if that was allowed by name.
+#[test]
+fn cpu_time_of_one_call() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    let (text, limit) = if slow() { ("5s", 5.0) } else { ("300ms", 0.3) };
+    let sandbox = built(worker());
+    let spin = |sandbox: &Sandbox| sandbox.command(WORKER).arg("spin2").cpu_time(text).output().expect("starts");
+    let outcome = spin(&sandbox);
+    assert_eq!((outcome.ended(), outcome.exit_status()), (Ended::CpuTime, 124), "{outcome:?}");
+    let used = outcome.usage().cpu_user.zip(outcome.usage().cpu_system).map(|(user, system)| user + system);
+    assert!((limit * 0.99..limit * 2.0).contains(&used.expect("counted")), "{used:?}");
+    assert!(outcome.report().enforced["limits.cpu_time"].ends_with("by the keeper"), "{:?}", outcome.report());
+    assert!(outcome.report().enforced.contains_key("init"), "the rest of the report is there too");
+    assert!(run(&sandbox, &["spin", "50"]).success(), "the sandbox is as it was");
+    assert!(!sandbox.report().enforced.contains_key("limits.cpu_time"));
+    // The lower of the two counts.
+    assert_eq!(spin(&built(worker().cpu_time("1h"))).ended(), Ended::CpuTime);
+    let outcome = built(worker().cpu_time(text)).command(WORKER).arg("spin2").cpu_time("1h").output();
+    assert_eq!(outcome.expect("starts").ended(), Ended::CpuTime);
+    let error = sandbox.command(WORKER).cpu_time(Duration::ZERO).output().expect_err("nothing could run");
+    assert_eq!((error.kind(), error.report().origin.as_deref()), (ErrorKind::Config, Some("cpu_time")), "{error}");
+
+    let session = sandbox.open().expect("opens");
+    let error = session.command(WORKER).args(["spin", "9"]).cpu_time("1s").output().expect_err("no group of its own");
+    assert_eq!(
+        (error.kind(), error.report().origin.as_deref()),
+        (ErrorKind::Unsupported, Some("limits.cpu_time")),
+        "{error}"
+    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("compat.prefer")), "{error}");
+    let session = built(worker().prefer("limits.cpu_time")).open().expect("opens");
+    let outcome = session.command(WORKER).args(["spin", "100000"]).cpu_time("1s").output().expect("starts");
+    assert_eq!((outcome.ended(), outcome.exit_status()), (Ended::CpuTime, 124), "{outcome:?}");
+    assert!(outcome.report().used("limits.cpu_time", "RLIMIT_CPU per process"), "{:?}", outcome.report());
+    let outcome = session.command(WORKER).args(["spin", "50"]).output().expect("the session goes on");
+    assert!(outcome.success() && outcome.report().degradations.is_empty(), "{outcome:?}");
+}
+
+/// `limits.cpu_time` bounds all payloads of a session together, and ends it.
+#[test]
+fn cpu_time_of_a_session() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    let text = if slow() { "8s" } else { "400ms" };
+    let session = built(worker().cpu_time(text)).open().expect("opens");
+    let output = |args: &[&str]| session.command(WORKER).args(args).output();
+    assert!(output(&["spin", "50"]).expect("starts").success());
+    let neighbour = session.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    let outcome = output(&["spin2"]).expect("an outcome");
+    assert_eq!((outcome.ended(), outcome.exit_status()), (Ended::CpuTime, 124), "{outcome:?}");
+    assert!(outcome.detail().contains("CPU time"), "{}", outcome.detail());
+    assert_eq!(neighbour.wait().expect("an outcome").ended(), Ended::CpuTime, "its sandbox is over");
+    let error = output(&["exit", "0"]).expect_err("it is over");
+    assert_eq!((error.kind(), error.report().origin.as_deref()), (ErrorKind::Lost, Some("limits.cpu_time")), "{error}");
+}
+
+/// Init is smaller than any payload, which is thus taken first: the session goes on. Where files in memory fill the limit nobody's
+/// end frees anything, and on v2, where the kernel's own memory counts too, init may be next. That is told as well.
+#[test]
+fn init_outlives_what_runs_out_of_memory() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    let session = built(worker().memory("24MiB").swap(0)).open().expect("opens");
+    for round in 0..10 {
+        let touch = session.command(WORKER).args(["touch", "64"]).output().expect("starts");
+        assert_eq!(touch.ended(), Ended::Memory, "round {round}: {touch:?}");
+    }
+    assert!(session.command(WORKER).args(["exit", "0"]).output().expect("it goes on").success());
+    let fill = session.command("dd").args(["if=/dev/zero", "of=/tmp/full", "bs=64k"]).output();
+    match fill {
+        Ok(outcome) => assert_eq!(outcome.ended(), Ended::Memory, "{outcome:?}"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Lost, "{error}"),
+    }
+    // It is over, or goes on; nobody waits for ever.
+    if let Err(error) = session.command(WORKER).args(["exit", "0"]).timeout("20s").output() {
+        assert!(matches!(error.kind(), ErrorKind::Lost | ErrorKind::Setup | ErrorKind::Timeout), "{error}");
+    }
+}
+
+#[test]
+fn a_session_is_limited_frozen_and_counted_as_a_whole() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU);
+    let session = built(worker().memory("24MiB").swap(0).pids(8).cpus(1.0)).open().expect("opens");
+    let run = |args: &[&str]| session.command(WORKER).args(args).output().expect("starts");
+    assert_eq!(run(&["touch", "64"]).ended(), Ended::Memory);
+    let outcome = run(&["suicide"]);
+    assert_eq!((outcome.ended(), outcome.usage().oom_kills), (Ended::Signaled, Some(0)), "that was another payload");
+    assert!(run(&["spin", "50"]).success());
+    let usage = session.usage().expect("usage");
+    assert_eq!(usage.oom_kills, Some(1));
+    assert!(usage.cpu_user.zip(usage.cpu_system).is_some_and(|(user, system)| user + system >= 0.05), "{usage:?}");
+    let process = session.command(WORKER).arg("spin2").spawn().expect("starts");
+    session.freeze().expect("freezes");
+    assert_eq!(process.freeze().expect_err("not for itself").kind(), ErrorKind::Unsupported);
+    let used = || session.usage().map(|usage| (usage.cpu_user, usage.cpu_system)).expect("usage");
+    let before = used();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(used(), before);
+    session.thaw().expect("thaws");
+    session.update(&limits(|l| l.pids = Some(4))).expect("changes");
+    session.freeze().expect("freezes");
+    session.close();
+    assert_eq!(session.usage().expect_err("closed").kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn limits_hold_without_a_unified_hierarchy() {
+    let _leaks = Leaks::watch();
+    without_unified(&[
+        "reasons_come_from_counters",
+        "numbers_are_those",
+        "cpu_time_is_that",
+        "cpu_time_of_a_session",
+        "cpu_time_of_one_call",
+        "frozen_is_still",
+        "processes_are_counted",
+        "a_session_is_limited",
+    ]);
+}

@@ -1,0 +1,340 @@
+//! One live sandbox, many payloads: what they share, what they don't, how one ends without the others.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pinfold::{Ended, ErrorKind, Outcome, Process, Sandbox, Session, Stdio};
+use pinfold_tests::{Leaks, comm, descendants, eventually, open_fds};
+
+/// Generous: what should take milliseconds.
+const BOUND: Duration = Duration::from_secs(5);
+
+fn open() -> Session {
+    Sandbox::builder().build().expect("the default sandbox").open().expect("it opens")
+}
+
+fn sh(session: &Session, line: &str) -> Outcome {
+    session.command("sh").args(["-c", line]).output().expect(line)
+}
+
+fn spawn(session: &Session, line: &str) -> Process {
+    let command = session.command("sh").args(["-c", line]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect(line)
+}
+
+fn named(name: &str) -> usize {
+    descendants(std::process::id()).into_iter().filter(|pid| comm(*pid) == name).count()
+}
+
+// -- one after another -----------------------------------------------------------------------------------------------
+
+#[test]
+fn payloads_share_the_files() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    assert!(sh(&session, "echo kept > /tmp/a").success());
+    assert_eq!(session.command("cat").arg("/tmp/a").output().expect("it runs").text(), "kept\n");
+}
+
+#[test]
+fn each_payload_has_its_own_everything() {
+    let _leaks = Leaks::watch();
+    let session = Sandbox::builder().env("A", "sandbox").build().expect("a sandbox").open().expect("it opens");
+    let payload = session.command("sh").args(["-c", "pwd; echo $A $B; umask; ulimit -n; cat; echo e >&2; exit 3"]);
+    let outcome = payload.cwd("/tmp").env("B", "call").umask(0o77).rlimit("nofile", 77).input("in\n").output();
+    let outcome = outcome.expect("it runs");
+    assert_eq!(outcome.text(), "/tmp\nsandbox call\n0077\n77\nin\n");
+    assert_eq!((outcome.stderr_text().as_ref(), outcome.code()), ("e\n", Some(3)));
+    assert_eq!(sh(&session, "pwd; echo $B; umask").text(), "/\n\n0022\n");
+    let usage = outcome.usage();
+    assert!(usage.cpu_user.is_some() && usage.memory_peak.is_some(), "{usage:?}");
+}
+
+#[test]
+fn a_payload_that_cannot_start_is_an_error_and_the_session_goes_on() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let error = session.command("no-such-program").output().expect_err("there is none");
+    assert_eq!(error.kind(), ErrorKind::ProgramNotFound, "{error}");
+    assert_eq!(session.command("/etc/passwd").output().expect_err("no program").kind(), ErrorKind::NotExecutable);
+    let error = session.command("true").cwd("/nowhere").output().expect_err("no directory");
+    assert_eq!(error.kind(), ErrorKind::Setup, "{error}");
+    assert!(error.report().step.as_ref().is_some_and(|step| step.what.contains("chdir")), "{error}");
+    assert!(sh(&session, "true").success());
+}
+
+/// Who calls `status` is not woken for the exec; who calls `spawn` is. Both learn the same.
+#[test]
+fn an_outcome_tells_the_same_whether_or_not_the_exec_was_waited_for() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let run = |line: &str, timeout: Duration, spawned: bool| {
+        let command = session.command("sh").args(["-c", line]).timeout(timeout);
+        if spawned { command.spawn().and_then(|process| process.wait()) } else { command.status() }.expect("it runs")
+    };
+    for spawned in [false, true] {
+        let outcome = run("sleep 0.2; exit 3", BOUND, spawned);
+        let timings = outcome.timings();
+        assert_eq!(outcome.code(), Some(3), "{spawned}");
+        let both = timings.setup + timings.payload;
+        assert!(both >= Duration::from_millis(200) && both < outcome.duration(), "{timings:?}");
+        assert!(!timings.setup.is_zero() && !timings.payload.is_zero(), "{timings:?}");
+        let outcome = run("sleep 60", Duration::from_millis(200), spawned);
+        let timings = outcome.timings();
+        assert_eq!(outcome.ended(), Ended::WallTime, "{spawned}");
+        assert!(!timings.setup.is_zero() && timings.setup + timings.payload < outcome.duration(), "{timings:?}");
+        for _ in 0..3 {
+            let missing = session.command("/no/such/program");
+            let error = if spawned { missing.spawn().map(drop) } else { missing.status().map(drop) };
+            assert_eq!(error.expect_err("there is none").kind(), ErrorKind::ProgramNotFound, "{spawned}");
+        }
+        let late = session.command("true").timeout(Duration::ZERO);
+        let error = if spawned { late.spawn().map(drop) } else { late.status().map(drop) };
+        assert_eq!(error.expect_err("it is too late").kind(), ErrorKind::Timeout, "{spawned}");
+    }
+    // One for each payload that is told to end, and one that was free all the time.
+    assert!(named("pinfold-init") <= 4, "{} processes of init", named("pinfold-init"));
+}
+
+#[test]
+fn a_session_needs_its_init() {
+    let _leaks = Leaks::watch();
+    let sandbox = Sandbox::builder().set("process.init=false").build().expect("a sandbox");
+    let error = sandbox.open().expect_err("no init, no session");
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert_eq!(error.report().origin.as_deref(), Some("process.init"));
+}
+
+#[test]
+fn a_thousand_payloads_leave_nothing() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let run = |n: i32| {
+        let outcome = session.command("sh").args(["-c", &format!("exit {}", n % 200)]).output().expect("it runs");
+        assert_eq!(outcome.code(), Some(n % 200));
+    };
+    (0..10).for_each(run);
+    let inits = || descendants(std::process::id());
+    let memory = |pids: &[u32]| -> u64 {
+        let field = |pid: &u32| {
+            let text = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+            text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0)
+        };
+        pids.iter().map(field).sum()
+    };
+    let (fds, before, pages) = (open_fds(), inits(), memory(&inits()));
+    (0..1000).for_each(run);
+    assert_eq!(open_fds(), fds, "no fd is left");
+    assert_eq!(inits(), before, "the same processes of init's");
+    assert!(memory(&inits()) <= pages + 16, "init's memory does not grow: {pages}, {} pages", memory(&inits()));
+}
+
+// -- side by side ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn payloads_run_side_by_side() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let echo: Vec<Process> = (0..20).map(|n| spawn(&session, &format!("read x; echo $x; exit {n}"))).collect();
+    for process in echo.iter().rev() {
+        process.take_stdin().expect("piped").write_all(b"answer\n").expect("it reads");
+    }
+    for (n, process) in echo.iter().enumerate() {
+        let outcome = process.wait().expect("an outcome");
+        assert_eq!((outcome.code(), outcome.text().as_ref()), (Some(n as i32), "answer\n"));
+    }
+}
+
+#[test]
+fn threads_share_a_session() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    thread::scope(|scope| {
+        for n in 0..8 {
+            let session = &session;
+            scope.spawn(move || {
+                for round in 0..25 {
+                    let text = format!("{n} {round}");
+                    assert_eq!(session.command("echo").arg(&text).output().expect("it runs").text(), text + "\n");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn killing_one_tree_leaves_the_others() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let other = spawn(&session, "while read x; do echo pong; done");
+    let killed = spawn(
+        &session,
+        "(setsid sleep 1000 &) ; (trap '' TERM HUP INT; sleep 1000 &) ; (setsid sh -c 'sleep 1000 & sleep 1000' &); read x",
+    );
+    eventually("four sleep", || named("sleep") == 4);
+    // Held: at the end of its input it would end by itself, and that could come first.
+    let _stdin = killed.take_stdin();
+    killed.kill().expect("it can be killed");
+    let outcome = killed.wait().expect("an outcome");
+    assert_eq!(outcome.ended(), Ended::Killed);
+    assert!(outcome.usage().cpu_user.is_some(), "what was killed was counted: {:?}", outcome.usage());
+    assert_eq!(named("sleep"), 0, "the outcome comes after the end of all");
+    other.take_stdin().expect("piped").write_all(b"ping\n").expect("it lives");
+    assert_eq!(other.wait().expect("an outcome").text(), "pong\n");
+}
+
+#[test]
+fn a_timeout_ends_its_own_tree_only() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let other = spawn(&session, "read x; echo $x");
+    let begun = Instant::now();
+    let line = "echo before; setsid sleep 1000 & (sleep 1000 &) ; sleep 1000";
+    let outcome = session.command("sh").args(["-c", line]).timeout("200ms").output().expect("an outcome");
+    assert_eq!((outcome.ended(), outcome.text().as_ref()), (Ended::WallTime, "before\n"));
+    assert!(begun.elapsed() >= Duration::from_millis(200) && begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    assert_eq!(named("sleep"), 0);
+    other.take_stdin().expect("piped").write_all(b"on\n").expect("it lives");
+    assert_eq!(other.wait().expect("an outcome").text(), "on\n");
+}
+
+#[test]
+fn dropping_a_process_kills_its_tree() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    drop(spawn(&session, "setsid sleep 1000 & sleep 1000"));
+    assert_eq!(named("sleep"), 0);
+    assert!(sh(&session, "true").success());
+}
+
+#[test]
+fn what_is_left_in_the_background_lives_as_long_as_the_session() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    assert!(sh(&session, "sleep 1000 > /dev/null 2>&1 & setsid sleep 1000 > /dev/null 2>&1 &").success());
+    assert!(sh(&session, "true").success());
+    eventually("they run on", || named("sleep") == 2);
+    session.kill_all().expect("all can be killed");
+    assert_eq!(named("sleep"), 0);
+    assert!(sh(&session, "sleep 1000 > /dev/null 2>&1 &").success(), "the session goes on");
+    drop(session);
+    assert_eq!(named("sleep"), 0);
+}
+
+#[test]
+fn a_deadline_also_bounds_what_is_left_in_the_background() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let line = "sleep 1000 > /dev/null 2>&1 & setsid sleep 1000 > /dev/null 2>&1 &";
+    let outcome = session.command("sh").args(["-c", line]).timeout("2s").output().expect("an outcome");
+    assert_eq!(outcome.ended(), Ended::Exited);
+    eventually("they run on", || named("sleep") == 2);
+    eventually("they end too", || named("sleep") == 0);
+    assert!(sh(&session, "true").success());
+}
+
+#[test]
+fn kill_all_ends_every_payload() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let processes: Vec<Process> = (0..3).map(|_| spawn(&session, "sleep 1000 & sleep 1000")).collect();
+    session.kill_all().expect("all can be killed");
+    for process in &processes {
+        assert_eq!(process.wait().expect("an outcome").ended(), Ended::Killed);
+    }
+    assert_eq!(named("sleep"), 0);
+    assert!(sh(&session, "true").success());
+}
+
+#[test]
+fn a_signal_reaches_every_payload() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let trap = "trap 'echo got; exit 5' USR1; echo ready; while :; do sleep 0.01; done";
+    let processes: Vec<Process> = (0..2).map(|_| spawn(&session, trap)).collect();
+    let mut streams: Vec<_> = processes.iter().map(|p| BufReader::new(p.take_stdout().expect("piped"))).collect();
+    for stream in &mut streams {
+        let mut line = String::new();
+        stream.read_line(&mut line).expect("it speaks");
+    }
+    session.signal(libc::SIGUSR1).expect("it can be sent");
+    for (process, mut stream) in processes.iter().zip(streams) {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("it speaks");
+        assert_eq!((text.as_str(), process.wait().expect("an outcome").code()), ("got\n", Some(5)));
+    }
+}
+
+// -- the end -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn closing_ends_everything_and_use_after_it_is_an_error() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let process = spawn(&session, "sleep 1000");
+    session.close();
+    session.close();
+    assert!(session.is_closed());
+    assert_eq!(named("sleep"), 0);
+    assert_eq!(process.wait().expect("an outcome").ended(), Ended::Killed);
+    for error in [
+        session.command("true").output().expect_err("closed"),
+        session.kill_all().expect_err("closed"),
+        session.signal(libc::SIGTERM).expect_err("closed"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    }
+}
+
+#[test]
+fn a_process_outlives_neither_session_nor_its_handle() {
+    let _leaks = Leaks::watch();
+    let process = {
+        let session = open();
+        spawn(&session, "sleep 1000")
+    };
+    assert_eq!(named("sleep"), 0);
+    assert_eq!(process.wait().expect("an outcome").ended(), Ended::Killed);
+}
+
+#[test]
+fn a_session_whose_init_is_killed_is_lost() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let process = spawn(&session, "sleep 1000");
+    let inits: Vec<u32> =
+        descendants(std::process::id()).into_iter().filter(|pid| comm(*pid) == "pinfold-init").collect();
+    for pid in inits {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), nix::sys::signal::Signal::SIGKILL).ok();
+    }
+    assert_eq!(process.wait().expect_err("nobody can tell").kind(), ErrorKind::Lost);
+    eventually(
+        "the session notices",
+        || matches!(session.command("true").output(), Err(error) if error.kind() == ErrorKind::Lost),
+    );
+}
+
+// -- waiting -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_event_loop_can_watch_each_payload() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let processes: Vec<Process> = (0..2).map(|_| spawn(&session, "read x; exit 4")).collect();
+    for process in &processes {
+        assert!(process.drain().expect("no error").is_none());
+        drop(process.take_stdin());
+        let mut fds = [nix::poll::PollFd::new(process.doorbell(), nix::poll::PollFlags::POLLIN)];
+        let mut outcome = None;
+        while outcome.is_none() {
+            assert_eq!(nix::poll::poll(&mut fds, 5000u16).expect("poll"), 1, "it rings");
+            outcome = process.drain().expect("no error");
+        }
+        assert_eq!(outcome.expect("an outcome").code(), Some(4));
+        let mut fds = [nix::poll::PollFd::new(process.as_fd(), nix::poll::PollFlags::POLLIN)];
+        assert_eq!(nix::poll::poll(&mut fds, 5000u16).expect("poll"), 1, "its pidfd is readable");
+    }
+}
