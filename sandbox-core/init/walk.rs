@@ -1,11 +1,13 @@
 //! Owns: the one loop that carries out a plan.  Must not: decide anything; every branch is one the plan asks for.
 
-use crate::start::Plan;
+use crate::start::{HOST_FD, Plan};
+use crate::sys::{self, POLLIN, PollFd};
 use crate::wire::{
-    CONTROL_FD, FLAG_PAYLOAD_IS_PID1, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE, PSEUDO_EXEC, PSEUDO_PID, PSEUDO_READY,
-    PSEUDO_SEND, PSEUDO_SERVE, PSEUDO_START, RECORD_EXEC, RECORD_FD, RECORD_GO, RECORD_READY, RawOp, Record,
+    CONTROL_FD, FLAG_PAYLOAD_IS_PID1, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE, PSEUDO_DEPUTIZE, PSEUDO_EXEC,
+    PSEUDO_PID, PSEUDO_READY, PSEUDO_SEND, PSEUDO_SERVE, PSEUDO_START, PlanHeader, RECORD_EXEC, RECORD_FD, RECORD_GO,
+    RECORD_READY, RawOp, Record,
 };
-use crate::{Failure, send, sys};
+use crate::{Failure, report, send};
 
 /// Who walks: decides only what a plan may ask for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ pub fn walk(plan: &Plan, mut at: u32, role: Role) -> End {
                 Err(failure) => return End::Failed(failure),
             },
             PSEUDO_SERVE if role == Role::Pid1 => crate::agent::serve(plan, args.map(|fd| fd as i32)),
+            PSEUDO_DEPUTIZE if role == Role::Keeper => deputize(args),
             PSEUDO_EXEC if role != Role::Keeper => {
                 let (errno, extra) = execute(args);
                 return End::Failed(Failure { op: op.op.into(), errno, extra });
@@ -117,11 +120,38 @@ fn argument(op: &RawOp, index: usize) -> u64 {
 /// Let the host write the id maps.
 fn ready() -> isize {
     send(&mut Record::new(RECORD_READY), None);
+    if await_go().is_some() { 0 } else { -(ECANCELED as isize) }
+}
+
+/// The fd that came along, or -1.
+fn await_go() -> Option<i32> {
     let mut bytes = [0; Record::SIZE];
-    let (got, _) = sys::receive(CONTROL_FD, &mut bytes, &mut sys::ManyFds::empty());
-    match Record::from_bytes(&bytes) {
-        Some(record) if got == Record::SIZE as isize && record.kind == RECORD_GO => 0,
-        _ => -(ECANCELED as isize),
+    let mut fds = sys::ManyFds::empty();
+    let (got, _) = sys::receive(CONTROL_FD, &mut bytes, &mut fds);
+    let [first, ..] = fds.fds;
+    Record::from_bytes(&bytes).filter(|record| got == Record::SIZE as isize && record.kind == RECORD_GO).map(|_| first)
+}
+
+/// Make calls for the host, which writes them to memory that it shares, until it is gone.
+fn deputize([table, ..]: [u64; 6]) -> isize {
+    loop {
+        send(&mut Record::new(RECORD_READY), None);
+        let mut fds = [CONTROL_FD, HOST_FD].map(|fd| PollFd { fd, events: POLLIN, revents: 0 });
+        sys::poll(&mut fds, None);
+        let [_, host] = &fds;
+        if host.revents & POLLIN != 0 {
+            return -(ECANCELED as isize);
+        }
+        let Some(fd) = await_go() else { return -(ECANCELED as isize) };
+        // SAFETY: the plan has mapped the table here, and the host has laid it out: a header, whose `fds` is one word of it.
+        let header = unsafe {
+            let header = core::ptr::read_volatile(table as *const PlanHeader);
+            core::ptr::write_volatile(header.fds as *mut u64, fd as u64);
+            header
+        };
+        if let End::Failed(failure) = walk(&Plan { header }, 0, Role::Keeper) {
+            report(&failure);
+        }
     }
 }
 

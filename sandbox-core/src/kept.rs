@@ -2,7 +2,7 @@
 //! Must not: know how it was mounted, or how what is in it is compared (changes).
 //! Start at: [`KeptRoot`].
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,8 +11,9 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, fstat};
 
 use crate::changes::{self, Change, Ids, Lower};
+use crate::dirfd::{Deputy, DirFd};
 use crate::files::{Files, Reach};
-use crate::idmap::{IdMaps, MapWriter};
+use crate::idmap::IdMaps;
 use crate::launch::{Handover, Image};
 use crate::plan::Handed;
 use crate::rootfs::StackedLayer;
@@ -64,16 +65,16 @@ impl WrittenRoot {
     }
 
     pub fn changes(&self) -> Result<Vec<Change>> {
-        let lower = self.lower()?;
-        changes::list(self.upper.as_fd(), &lower, &self.ids()).map_err(|errno| match errno {
+        let stack = self.stack()?;
+        changes::list(&stack.upper, &stack.lower, &stack.ids).map_err(|errno| match errno {
             Errno::E2BIG => failed("too many changes to list", errno).with_hint("commit them, and look at the layer"),
             _ => failed("could not list the changes", errno),
         })
     }
 
     pub fn commit(&self, target: &Path) -> Result<()> {
-        let lower = self.lower()?;
-        changes::commit(self.upper.as_fd(), &lower, &self.ids(), target).map_err(|errno| {
+        let stack = self.stack()?;
+        changes::commit(&stack.upper, &stack.lower, &stack.ids, target, stack.deputy.as_ref()).map_err(|errno| {
             let error = failed(&format!("could not commit the changes to {}", target.display()), errno)
                 .with_subject(target.display().to_string());
             match errno {
@@ -84,6 +85,9 @@ impl WrittenRoot {
                 Errno::EOPNOTSUPP => error.with_hint(
                     "a layer needs a file system with user xattrs: ext4, xfs, btrfs, or tmpfs since Linux 6.6",
                 ),
+                Errno::EACCES | Errno::EPERM | Errno::EOVERFLOW if stack.deputy.is_some() => error.with_hint(
+                    "the layer is written in the sandbox's user namespace: this process's own uid and gid must be among its ids (identity.uid_map, identity.gid_map)",
+                ),
                 Errno::EACCES => {
                     error.with_hint("this process may not write there, or may not read what the payload made")
                 }
@@ -92,24 +96,22 @@ impl WrittenRoot {
         })
     }
 
-    fn ids(&self) -> Ids {
-        self.maps.clone().map_or(Ids::Same, Ids::Mapped)
-    }
-
-    /// The layers below, highest precedence first, without what is mounted in them.
-    fn lower(&self) -> Result<Vec<Lower>> {
-        if self.maps.as_ref().is_some_and(|maps| maps.writer == MapWriter::Newidmap) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                Stage::Supervise,
-                "the changes of a sandbox with subordinate ids can't be read by an unprivileged host",
-            )
-            .with_hint("use a single id (leave identity.uid_map out), or keep the changes in a directory and read it with the tools for subordinate ids (podman unshare)"));
-        }
+    /// The writable layer and those below, highest precedence first, without what is mounted in them. What belongs to
+    /// subordinate ids is reached by a deputy, who sees the ids of the inside.
+    fn stack(&self) -> Result<Stack> {
+        let could_not = |errno| failed("could not read the layers", errno);
+        let deputy =
+            self.reach.deputy().map_err(|errno| failed("could not enter the sandbox's user namespace", errno))?;
+        let ids = match (&self.maps, &deputy) {
+            (Some(maps), None) => Ids::Mapped(maps.clone()),
+            _ => Ids::Same,
+        };
+        let reached = |fd: nix::Result<OwnedFd>| fd.and_then(|fd| DirFd::new(fd, deputy.as_ref()));
+        let copy = |fd: &OwnedFd| reached(fd.try_clone().map_err(|_| Errno::EMFILE)).map_err(could_not);
         let mut lower = Vec::with_capacity(self.layers.len() + 1);
         for layer in &self.layers {
             let path = layer.path.as_path();
-            let root = self.open(layer).map_err(|errno| {
+            let root = reached(self.open(layer)).map_err(|errno| {
                 let error = failed(&format!("cannot use the layer {}", path.display()), errno)
                     .with_subject(path.display().to_string());
                 if errno == Errno::ESTALE {
@@ -118,11 +120,10 @@ impl WrittenRoot {
                     error
                 }
             })?;
-            lower.push(Lower { root, ids: if layer.mapped { Ids::Same } else { self.ids() } });
+            lower.push(Lower { root, ids: if layer.mapped { Ids::Same } else { ids.clone() } });
         }
-        let skeleton = self.skeleton.try_clone().map_err(|_| failed("could not list the changes", Errno::EMFILE))?;
-        lower.push(Lower { root: skeleton, ids: self.ids() });
-        Ok(lower)
+        lower.push(Lower { root: copy(&self.skeleton)?, ids: ids.clone() });
+        Ok(Stack { upper: copy(&self.upper)?, lower, ids, deputy })
     }
 
     fn open(&self, layer: &StackedLayer) -> nix::Result<OwnedFd> {
@@ -140,6 +141,14 @@ impl WrittenRoot {
             _ => Ok(fd),
         }
     }
+}
+
+/// Layers as they are compared.
+struct Stack {
+    upper: DirFd,
+    lower: Vec<Lower>,
+    ids: Ids,
+    deputy: Option<Arc<dyn Deputy>>,
 }
 
 fn failed(message: &str, errno: Errno) -> Error {
@@ -160,8 +169,7 @@ impl KeptRoot {
     /// What differs from the layers below, sorted by path.
     ///
     /// # Errors
-    /// Kind `files`: a layer is gone or was exchanged, or can't be read. Kind `unsupported`: this process may not read
-    /// what belongs to the sandbox's ids.
+    /// Kind `files`: a layer is gone or was exchanged, or can't be read.
     pub fn changes(&self) -> Result<Vec<Change>> {
         self.0.changes()
     }
@@ -170,7 +178,8 @@ impl KeptRoot {
     /// directory must be new or empty. It appears as a whole, or not at all.
     ///
     /// On a privileged host files get the owners they have inside: what belongs to the sandbox's root belongs to root, with
-    /// set-user-ID bits if it has any. Keep layers where only root can enter.
+    /// set-user-ID bits if it has any. Keep layers where only root can enter. On an unprivileged host whose sandbox has a range
+    /// of subordinate ids they keep the owners they have outside, so that the layer is for sandboxes with the same maps.
     ///
     /// # Errors
     /// As [`changes`](Self::changes), and whatever keeps the directory from being written.

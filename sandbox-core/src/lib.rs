@@ -67,6 +67,7 @@ mod cgroup;
 mod changes;
 mod command;
 mod config;
+mod dirfd;
 mod enter;
 mod error;
 mod fds;

@@ -9,13 +9,19 @@
 pub const MAGIC: u64 = 0x0044_4C4F_464E_4950;
 
 /// Changes with every change of a layout or of the meaning of a pseudo call.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Where init maps the plan. Blobs inside the plan hold absolute addresses, so that init relocates nothing.
 pub const PLAN_ADDR: u64 = 0x10_0000_0000;
 
 /// Where a shepherd reads the plan of a session's next payload to.
 pub const RUN_ADDR: u64 = 0x11_0000_0000;
+
+/// Where a deputy maps the memory that the host writes its tables of calls to, a [`PlanHeader`] first.
+pub const TABLE_ADDR: u64 = 0x12_0000_0000;
+
+/// How long that memory is: two values of the kernel's largest (64 KiB), and some.
+pub const TABLE_SIZE: usize = 160 << 10;
 
 /// Where the processes that start a session's payloads have the Landlock ruleset.
 pub const RULESET_FD: i32 = 7;
@@ -156,6 +162,9 @@ pub const PSEUDO_PID: u32 = PSEUDO_BASE + 5;
 pub const PSEUDO_SEND: u32 = PSEUDO_BASE + 6;
 /// PID 1 waits for requests on the socket `args[0]`; `args[1]`: the Landlock ruleset or -1, `args[2]`: the directory of processes.
 pub const PSEUDO_SERVE: u32 = PSEUDO_BASE + 7;
+/// Tell the host `READY`, wait for `GO`, note the number of an fd that comes along at the table's `fds`, and walk the table at
+/// `args[0]`; then once more, until the host is gone. A `FAIL` says which call of the table was the last.
+pub const PSEUDO_DEPUTIZE: u32 = PSEUDO_BASE + 8;
 
 /// One message on the control socket, in either direction. Always exactly this long.
 #[repr(C)]
@@ -196,7 +205,7 @@ pub struct RawUsage {
 
 /// Host to init: the plan and the fds.
 pub const RECORD_START: u32 = 1;
-/// Host to init: the id maps are written.
+/// Host to init: the id maps, or a table of calls, are written.
 pub const RECORD_GO: u32 = 2;
 /// Host to keeper: kill the tree; `detail` is the cause that END will repeat.
 pub const RECORD_KILL: u32 = 3;
@@ -206,7 +215,7 @@ pub const RECORD_SHEPHERD: u32 = 4;
 pub const RECORD_KILL_ALL: u32 = 5;
 /// Host to shepherd: start a payload. `value`: bytes of its plan, `detail`: how many fds come along, `extra`: [`VERSION`].
 pub const RECORD_RUN: u32 = 6;
-/// Init to host: waiting for the id maps.
+/// Init to host: waiting for the id maps, or for a table of calls.
 pub const RECORD_READY: u32 = 16;
 /// PID 1 to host: the payload was executed; its pidfd comes along.
 pub const RECORD_EXEC: u32 = 17;

@@ -219,6 +219,176 @@ on_changed_host!(a_user_with_a_range_uses_newuidmap, SUBIDS, [1000], |directory:
     assert!(error.hint().is_some_and(|hint| hint.contains("/etc/subuid")), "{error}");
 });
 
+/// uid 1000 is the sandbox's root, its range is everybody else.
+fn ranged() -> pinfold::SandboxBuilder {
+    Sandbox::builder()
+        .timeout("60s")
+        .uid_map([IdMapConfig::new(0, 1000, 1), IdMapConfig::new(1, 200_000, 65535)])
+        .gid_map([IdMapConfig::new(0, 1000, 1), IdMapConfig::new(1, 400_000, 65535)])
+        .user((0, 0))
+        .capability("chown")
+        .capability("dac_override")
+        .capability("fowner")
+        .capability("fsetid")
+}
+
+/// What only the sandbox's own ids may see: closed files and directories of another user's, attributes, links of all kinds.
+const DEEDS: &str = "set -e; umask 077; mkdir /home/seven; echo secret > /home/seven/file; mkdir -p /home/seven/shut/in
+    ln -s file /home/seven/link; ln /home/seven/file /home/seven/twin; mkfifo /home/seven/pipe
+    truncate -s 1M /home/seven/sparse; printf end >> /home/seven/sparse; chown -hR 7:8 /home/seven; chmod 4711 /home/seven/twin
+    rm -r /data/sub; mkdir /data/sub; chown 9:9 /data/sub; rm /data/file; chown 7 /data/other; cat /data/same > /copy
+    cat /copy > /data/same; chmod 000 /home/seven/shut; echo $(id -u)";
+
+/// What it is like inside, of the files of [`DEEDS`].
+const LOOK: &str = "cd /; for f in data data/sub data/other data/same $(find home | sort); do stat -c '%n %F %a %u:%g %h' $f; \
+    test ! -f $f || sha256sum < $f; test ! -L $f || readlink $f; done; test ! -e /data/file; du -k /home/seven/sparse | cut -f 1";
+
+const DONE: [&str; 12] = [
+    "A /copy",
+    "D /data/file",
+    "m /data/other",
+    "R /data/sub",
+    "A /home/seven",
+    "A /home/seven/file",
+    "A /home/seven/link",
+    "A /home/seven/pipe",
+    "A /home/seven/shut",
+    "A /home/seven/shut/in",
+    "A /home/seven/sparse",
+    "A /home/seven/twin",
+];
+
+fn letters(changes: &[pinfold::Change]) -> Vec<String> {
+    let letter = |change: &pinfold::Change| match change.change {
+        pinfold::ChangeKind::Added => "A",
+        pinfold::ChangeKind::Deleted => "D",
+        _ if change.replaced => "R",
+        _ if change.metadata_only => "m",
+        _ => "M",
+    };
+    changes.iter().map(|change| format!("{} {}", letter(change), change.path.display())).collect()
+}
+
+on_changed_host!(changes_of_subordinate_ids_are_listed_committed_and_read, SUBIDS, [1000], |directory: &Path| {
+    let base = directory.join("base");
+    for name in ["data/sub/deep", "home", "bin"] {
+        fs::create_dir_all(base.join(name)).expect("a directory");
+    }
+    fs::remove_dir(base.join("bin")).expect("empty");
+    for name in ["bin", "lib", "lib64", "sbin"] {
+        std::os::unix::fs::symlink(format!("usr/{name}"), base.join(name)).expect("a link");
+    }
+    for name in ["file", "other", "same"] {
+        fs::write(base.join("data").join(name), name).expect("a file");
+    }
+    let over = |layers: &[&Path]| ranged().rootfs(pinfold::Rootfs::layers(layers)).ro_bind("/usr", "/usr");
+    for (number, overlay) in
+        [pinfold::Overlay::memory("16MiB"), pinfold::Overlay::dir(directory.join("kept"))].into_iter().enumerate()
+    {
+        let sandbox = over(&[&base]).overlay(overlay).built();
+        let (outcome, kept) =
+            sandbox.command("sh").args(["-c", &format!("{DEEDS}; {LOOK}")]).output_kept().expect("it runs");
+        assert!(outcome.success(), "{}{}", outcome.text(), outcome.stderr_text());
+        let (_, seen) =
+            outcome.text().split_once('\n').map(|(id, seen)| (id.to_owned(), seen.to_owned())).expect("two parts");
+        assert!(seen.contains("home/seven/twin regular file 4711 7:8 2"), "{seen}");
+        assert_eq!(letters(outcome.changes().expect("they are listed with the outcome")), DONE);
+        assert_eq!(letters(&kept.changes().expect("listed")), DONE);
+        // Files, closed to this process and read by it.
+        let files = kept.files();
+        assert_eq!(files.read("/home/seven/file").expect("read"), b"secret\n");
+        let listed = files.list("/home/seven").expect("listed");
+        let owners: Vec<_> = listed.iter().map(|entry| (entry.status.uid, entry.status.gid)).collect();
+        assert_eq!(owners, [(7, 8); 6], "{listed:?}");
+        let stat = files.stat("/home/seven/file").expect("its status");
+        assert_eq!((stat.uid, stat.gid, stat.mode), (7, 8, 0o4711));
+        let out = directory.join(format!("out{number}"));
+        files.copy_out("/home", &out).expect("copied");
+        assert_eq!(fs::read(out.join("seven/file")).expect("a copy"), b"secret\n");
+        assert!(
+            out.join("seven/shut/in")
+                .symlink_metadata()
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+        );
+        fs::set_permissions(out.join("seven/shut"), fs::Permissions::from_mode(0o700)).expect("its owner may");
+        assert!(out.join("seven/shut/in").is_dir());
+        // The layer has what was seen, owners and all, and stacks.
+        let layer = directory.join(format!("layer{number}"));
+        kept.commit(&layer).expect("committed");
+        assert_eq!(kept.commit(&layer).expect_err("not twice").errno(), Some(libc::ENOTEMPTY));
+        assert_eq!(
+            std::os::unix::fs::MetadataExt::uid(&fs::metadata(layer.join("home/seven")).expect("there")),
+            200_006
+        );
+        let again = over(&[&layer, &base]).built();
+        assert_eq!(sh(&again, LOOK), seen.trim_end());
+        // One more on top of it: what is compared below belongs to those ids, too.
+        let next = over(&[&layer, &base]).overlay(pinfold::Overlay::memory("16MiB")).built();
+        let outcome = run(
+            &next,
+            &[
+                "sh",
+                "-c",
+                "cat /home/seven/file > /dev/null; touch /home/seven/file; rm /home/seven/twin; echo more >> /home/seven/sparse",
+            ],
+        );
+        assert!(outcome.success(), "{}", outcome.stderr_text());
+        assert_eq!(letters(outcome.changes().expect("listed")), ["M /home/seven/sparse", "D /home/seven/twin"]);
+        files.remove("/home/seven").expect("removed by the sandbox's ids");
+        assert_eq!(files.list("/home").expect("listed").len(), 0);
+        drop(kept);
+        // What belongs to other ids is removed by them.
+        let remover = ranged().bind(directory, "/mine").built();
+        assert_eq!(
+            sh(
+                &remover,
+                &format!(
+                    "rm -rf /mine/layer{number} /mine/kept /mine/kept.work /mine/out{number}; ls /mine/kept /mine/layer{number} 2>&1 | wc -l"
+                )
+            ),
+            "2"
+        );
+    }
+});
+
+on_changed_host!(a_session_of_subordinate_ids_tells_its_changes, SUBIDS, [1000], |directory: &Path| {
+    let session = ranged().overlay(pinfold::Overlay::memory("16MiB")).built().open().expect("opens");
+    let run =
+        |line: &str| assert!(session.command("sh").args(["-c", line]).output().expect("runs").success(), "{line}");
+    run("umask 077; mkdir /job; echo 1 > /job/one; chown -R 33:33 /job");
+    assert_eq!(letters(&session.changes().expect("listed")), ["A /job", "A /job/one"]);
+    run("rm /job/one; touch /job/two");
+    assert_eq!(letters(&session.changes().expect("listed")), ["A /job", "A /job/two"]);
+    session.commit(directory.join("layer")).expect("committed");
+    let names: Vec<_> =
+        session.files().expect("files").list("/job").expect("listed").into_iter().map(|e| e.name).collect();
+    assert_eq!(names, ["two"]);
+    session.close();
+    sh(&ranged().bind(directory, "/mine").built(), "rm -r /mine/layer");
+});
+
+on_changed_host!(a_layer_can_not_be_given_to_ids_without_the_callers_own, SUBIDS, [1000], |directory: &Path| {
+    let sandbox = Sandbox::builder()
+        .uid_map([IdMapConfig::new(0, 200_000, 65536)])
+        .gid_map([IdMapConfig::new(0, 400_000, 65536)])
+        .user((7, 8))
+        .overlay(pinfold::Overlay::memory("16MiB"))
+        .built();
+    let session = sandbox.open().expect("opens");
+    let command =
+        session.command("sh").args(["-c", "umask 077; echo 1 > /tmp/x; echo 1 > /home/x"]).user(0, 0).output();
+    assert!(command.expect("runs").success());
+    // Listed and read, but this process's directory is none that the sandbox's ids may write to.
+    assert_eq!(letters(&session.changes().expect("listed")), ["A /home/x"]);
+    assert_eq!(session.files().expect("files").read("/home/x").expect("read"), b"1\n");
+    let error = session.commit(directory.join("layer")).expect_err("it can't be written");
+    assert!(error.hint().is_some_and(|hint| hint.contains("identity.uid_map")), "{error}");
+    assert!(!directory.join("layer").exists() && fs::read_dir(directory).expect("listed").count() > 0);
+    let left: Vec<_> =
+        fs::read_dir(directory).expect("listed").map(|entry| entry.expect("an entry").file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("partial")), "{left:?}");
+});
+
 on_changed_host!(a_covered_proc_is_refused_with_the_remedy, "mount -t tmpfs tmpfs /proc/fs", [0, 1000], |_: &Path| {
     let error = Sandbox::builder().refused();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");

@@ -6,25 +6,32 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat};
-use nix::sys::stat::{
-    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmod, fchmodat, fstat, futimens, mkdirat, mknodat,
-    utimensat,
-};
-use nix::sys::time::TimeSpec;
-use nix::unistd::{Gid, LinkatFlags, Uid, Whence, fchown, fchownat, linkat, lseek, symlinkat};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FileStat, Mode, SFlag};
+use nix::unistd::{Whence, lseek};
 
 use super::directory::Directory;
 use super::walk::{Entry, Verdict, Visitor, walk};
 use super::{FileKind, Ids, Lower, xattrs};
+use crate::dirfd::{Deputy, DirFd};
+
+/// A directory itself.
+const ITSELF: &str = ".";
 
 /// Write what differs from `lower` to the directory `target`, which is not there yet or empty. With the owners of the
-/// inside where this process may give files away.
-pub(crate) fn commit(upper: BorrowedFd<'_>, lower: &[Lower], ids: &Ids, target: &Path) -> nix::Result<()> {
+/// inside where this process may give files away, or has a deputy that may: then as the deputy sees them.
+pub(crate) fn commit(
+    upper: &DirFd,
+    lower: &[Lower],
+    ids: &Ids,
+    target: &Path,
+    deputy: Option<&Arc<dyn Deputy>>,
+) -> nix::Result<()> {
     if std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Errno::ENOTEMPTY);
     }
@@ -33,61 +40,83 @@ pub(crate) fn commit(upper: BorrowedFd<'_>, lower: &[Lower], ids: &Ids, target: 
     name.push(format!(".partial-{}", std::process::id()));
     let partial = target.with_file_name(name);
     nix::unistd::mkdir(&partial, Mode::S_IRWXU)?;
-    let written = write(upper, lower, ids, &partial)
-        .and_then(|()| std::fs::rename(&partial, target).map_err(|error| errno(&error)));
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let root = open(&partial, flags, Mode::empty()).and_then(|root| DirFd::new(root, deputy));
+    let written = root.and_then(|root| {
+        let written = write(upper, lower, ids, &root, deputy.is_some()).and_then(|writer| {
+            let renamed = || std::fs::rename(&partial, target).map_err(|error| errno(&error));
+            if deputy.is_some() {
+                // What belongs to somebody else can't be renamed everywhere (/tmp): it is given away at the very end.
+                renamed()?;
+                return writer.dress_directory(&root, &writer.top);
+            }
+            writer.dress_directory(&root, &writer.top)?;
+            renamed()
+        });
+        if written.is_err() {
+            // Perhaps only the deputy may. The first error is the one to tell.
+            root.clear().unwrap_or_default();
+        }
+        written
+    });
     if written.is_err() {
-        // The first error is the one to tell.
         std::fs::remove_dir_all(&partial).unwrap_or_default();
     }
     written
 }
 
-fn write(upper: BorrowedFd<'_>, lower: &[Lower], ids: &Ids, partial: &Path) -> nix::Result<()> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let root = open(partial, flags, Mode::empty())?;
+/// All but owner, mode and times of the root itself.
+fn write<'a>(upper: &DirFd, lower: &[Lower], ids: &'a Ids, root: &'a DirFd, deputy: bool) -> nix::Result<Writer<'a>> {
     let mut writer = Writer {
         ids,
-        gives: nix::unistd::geteuid().is_root(),
+        gives: deputy || nix::unistd::geteuid().is_root(),
+        root,
         at: None,
         links: HashMap::new(),
-        directories: vec![(PathBuf::new(), fstat(upper)?)],
-        root,
+        top: upper.stat(OsStr::new(ITSELF))?,
+        directories: Vec::new(),
     };
     let top = |root| Directory::open(root, Path::new("")).and_then(|top| top.ok_or(Errno::ESTALE));
-    let (from, to) = (top(upper)?, top(writer.root.as_fd())?);
-    for (key, value) in xattrs::of(&from, OsStr::new("."), ids)? {
-        to.set_xattr(OsStr::new("."), &key, &value)?;
+    let (from, to) = (top(upper)?, top(root)?);
+    for (key, value) in xattrs::of(&from, OsStr::new(ITSELF), ids)? {
+        to.set_xattr(OsStr::new(ITSELF), &key, &value)?;
     }
     walk(upper, lower, ids, &mut writer)?;
-    writer.finish()
+    // The innermost directories first: what is done in one changes its times.
+    for (path, stat) in writer.directories.iter().rev() {
+        let directory = Directory::open(root, path)?.ok_or(Errno::ESTALE)?;
+        writer.dress_directory(directory.fd(), stat)?;
+    }
+    Ok(writer)
 }
 
 struct Writer<'a> {
     ids: &'a Ids,
     /// Whether files may be given to others.
     gives: bool,
-    root: OwnedFd,
+    root: &'a DirFd,
     /// Where the entries of the directory that is being read go.
     at: Option<Directory>,
     /// Where a file with several names was written first.
     links: HashMap<(u64, u64), PathBuf>,
-    /// Their modes and times are set when nothing is written to them any more.
+    /// The root itself; of this and of those below it mode and times are set when nothing is written to them any more.
+    top: FileStat,
     directories: Vec<(PathBuf, FileStat)>,
 }
 
 impl Visitor for Writer<'_> {
     fn enter(&mut self, path: &Path) -> nix::Result<()> {
-        self.at = Directory::open(self.root.as_fd(), path)?;
+        self.at = Directory::open(self.root, path)?;
         if self.at.is_some() { Ok(()) } else { Err(Errno::ESTALE) }
     }
 
     fn visit(&mut self, entry: &Entry<'_>) -> nix::Result<()> {
         let Some(at) = &self.at else { return Err(Errno::ESTALE) };
-        let (fd, name, stat) = (at.as_fd(), entry.name, entry.stat);
+        let (fd, name, stat) = (at.fd(), entry.name, entry.stat);
         let kind = FileKind::of_mode(stat.st_mode);
         match entry.verdict {
             Verdict::Nothing => return Ok(()),
-            Verdict::Deleted(..) => return mknodat(fd, name, SFlag::S_IFCHR, Mode::empty(), 0),
+            Verdict::Deleted(..) => return fd.make_node(name, SFlag::S_IFCHR, 0),
             // A second name of the same file may be new, or no longer one.
             Verdict::Same if kind != FileKind::Directory && !entry.linked => return Ok(()),
             _ => {}
@@ -95,7 +124,7 @@ impl Visitor for Writer<'_> {
         let inode = (stat.st_dev, stat.st_ino);
         match kind {
             FileKind::Directory => {
-                mkdirat(fd, name, Mode::S_IRWXU)?;
+                fd.make_directory(name)?;
                 if entry.opaque || entry.verdict == Verdict::Replaced {
                     at.set_opaque(name)?;
                 }
@@ -106,20 +135,20 @@ impl Visitor for Writer<'_> {
             _ if stat.st_nlink > 1 && self.links.contains_key(&inode) => {
                 let first = &self.links[&inode];
                 // By its directory: the whole path may be longer than a call takes.
-                let above = Directory::open(self.root.as_fd(), first.parent().unwrap_or(Path::new("")))?;
+                let above = Directory::open(self.root, first.parent().unwrap_or(Path::new("")))?;
                 let (above, old) = (above.ok_or(Errno::ESTALE)?, first.file_name().ok_or(Errno::EINVAL)?);
-                return linkat(above.as_fd(), old, fd, name, LinkatFlags::empty());
+                return fd.make_name(name, above.fd(), old);
             }
             FileKind::File => {
                 let mut from = entry.directory.file(name, stat)?;
-                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-                let mut to = File::from(openat(fd, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
+                let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+                let mut to = File::from(fd.open(name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
                 copy_sparse(&mut from, &mut to, u64::try_from(stat.st_size).unwrap_or(0))?;
             }
-            FileKind::Symlink => symlinkat(entry.directory.link(name)?.as_os_str(), fd, name)?,
+            FileKind::Symlink => fd.make_link(name, &entry.directory.link(name)?)?,
             FileKind::Fifo | FileKind::Socket | FileKind::Device => {
                 let kind = SFlag::from_bits_truncate(stat.st_mode & libc::S_IFMT);
-                mknodat(fd, name, kind, Mode::S_IRUSR | Mode::S_IWUSR, stat.st_rdev)?;
+                fd.make_node(name, kind, stat.st_rdev)?;
             }
         }
         self.dress(fd, name, stat, || copy_xattrs(entry, at, self.ids))?;
@@ -134,47 +163,32 @@ impl Writer<'_> {
     /// Owner, then what a change of the owner takes away, then the mode, then times.
     fn dress(
         &self,
-        at: BorrowedFd<'_>,
+        at: &DirFd,
         name: &OsStr,
         stat: &FileStat,
         attributes: impl FnOnce() -> nix::Result<()>,
     ) -> nix::Result<()> {
-        if self.gives {
-            let (uid, gid) = self.owner(stat);
-            fchownat(at, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-        }
+        self.own(at, name, stat)?;
         attributes()?;
         if stat.st_mode & libc::S_IFMT != libc::S_IFLNK {
-            let mode = Mode::from_bits_truncate(stat.st_mode & 0o7777);
-            fchmodat(at, name, mode, FchmodatFlags::FollowSymlink)?;
+            at.set_mode(name, stat.st_mode)?;
         }
-        let (accessed, modified) = times(stat);
-        utimensat(at, name, &accessed, &modified, UtimensatFlags::NoFollowSymlink)
+        at.set_times(name, stat)
     }
 
-    fn owner(&self, stat: &FileStat) -> (Uid, Gid) {
-        (Uid::from_raw(self.ids.uid(stat.st_uid)), Gid::from_raw(self.ids.gid(stat.st_gid)))
+    /// A directory to which nothing is written any more. The mode comes last: it may close the directory.
+    fn dress_directory(&self, at: &DirFd, stat: &FileStat) -> nix::Result<()> {
+        self.own(at, OsStr::new(ITSELF), stat)?;
+        at.set_times(OsStr::new(ITSELF), stat)?;
+        at.set_mode(OsStr::new(ITSELF), stat.st_mode)
     }
 
-    /// The innermost directories first: what is done in one changes its times.
-    fn finish(&self) -> nix::Result<()> {
-        for (path, stat) in self.directories.iter().rev() {
-            let directory = Directory::open(self.root.as_fd(), path)?.ok_or(Errno::ESTALE)?;
-            let fd = directory.as_fd();
-            if self.gives {
-                let (uid, gid) = self.owner(stat);
-                fchown(fd, Some(uid), Some(gid))?;
-            }
-            fchmod(fd, Mode::from_bits_truncate(stat.st_mode & 0o7777))?;
-            let (accessed, modified) = times(stat);
-            futimens(fd, &accessed, &modified)?;
+    fn own(&self, at: &DirFd, name: &OsStr, stat: &FileStat) -> nix::Result<()> {
+        if !self.gives {
+            return Ok(());
         }
-        Ok(())
+        at.set_owner(name, self.ids.uid(stat.st_uid), self.ids.gid(stat.st_gid))
     }
-}
-
-fn times(stat: &FileStat) -> (TimeSpec, TimeSpec) {
-    (TimeSpec::new(stat.st_atime, stat.st_atime_nsec), TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec))
 }
 
 fn copy_xattrs(entry: &Entry<'_>, to: &Directory, ids: &Ids) -> nix::Result<()> {
@@ -212,11 +226,20 @@ fn errno(error: &std::io::Error) -> Errno {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::MetadataExt;
 
+    use nix::fcntl::openat;
+    use nix::sys::stat::mkdirat;
+    use nix::unistd::{LinkatFlags, linkat};
+
     use super::*;
     use crate::sys;
+
+    fn upper_of(path: &Path) -> DirFd {
+        DirFd::Here(directory(path))
+    }
 
     fn directory(path: &Path) -> OwnedFd {
         open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).expect("a directory")
@@ -231,7 +254,7 @@ mod tests {
         for (key, value) in [(c"user.of-root", b"1"), (c"user.overlay.impure", b"y")] {
             sys::xattr::set(&path(&upper), key, value).expect("attributes");
         }
-        commit(directory(&upper).as_fd(), &[], &Ids::Same, &layer).expect("commits");
+        commit(&upper_of(&upper), &[], &Ids::Same, &layer, None).expect("commits");
         assert_eq!(sys::xattr::get(&path(&layer), c"user.of-root").expect("there"), b"1");
         assert_eq!(sys::xattr::get(&path(&layer), c"user.overlay.impure"), Err(Errno::ENODATA), "overlayfs' own note");
     }
@@ -250,7 +273,7 @@ mod tests {
         });
         openat(&deepest, "one", OFlag::O_CREAT | OFlag::O_WRONLY, Mode::S_IRWXU).expect("a file");
         linkat(&deepest, "one", &deepest, "two", LinkatFlags::empty()).expect("another name");
-        commit(directory(&upper).as_fd(), &[], &Ids::Same, &layer).expect("commits");
+        commit(&upper_of(&upper), &[], &Ids::Same, &layer, None).expect("commits");
         let deepest = (0..20).fold(directory(&layer), |fd, _| down(fd));
         let inode = |name| fs_stat(&deepest, name);
         assert_eq!(inode("one"), inode("two"));

@@ -2,16 +2,13 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat, fstatat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, Mode, fstat};
 
-use crate::sys;
+use crate::dirfd::DirFd;
 
 const OPAQUE: &CStr = c"user.overlay.opaque";
 const WHITEOUT: &CStr = c"user.overlay.whiteout";
@@ -19,7 +16,7 @@ const WHITEOUT: &CStr = c"user.overlay.whiteout";
 /// One directory of one layer, open.
 #[derive(Debug)]
 pub(super) struct Directory {
-    fd: OwnedFd,
+    fd: DirFd,
     /// Whiteouts in it may be empty files with an attribute (Linux 6.7), beside the usual device nodes.
     marked: bool,
 }
@@ -33,7 +30,7 @@ pub(super) enum Opacity {
 
 impl Directory {
     /// The directory at `path` below `root`, by real directories only, on the same mount. None: there is no such directory.
-    pub fn open(root: BorrowedFd<'_>, path: &Path) -> nix::Result<Option<Self>> {
+    pub fn open(root: &DirFd, path: &Path) -> nix::Result<Option<Self>> {
         match Self::descend(root, path) {
             Ok(fd) => {
                 let mut directory = Self { fd, marked: false };
@@ -46,9 +43,9 @@ impl Directory {
     }
 
     /// Piece by piece, because a payload can make paths that are longer than one call takes.
-    fn descend(root: BorrowedFd<'_>, path: &Path) -> nix::Result<OwnedFd> {
+    fn descend(root: &DirFd, path: &Path) -> nix::Result<DirFd> {
         const PIECE: usize = 3000;
-        let mut at: Option<OwnedFd> = None;
+        let mut at: Option<DirFd> = None;
         let mut piece = OsString::from(".");
         let mut components = path.iter().peekable();
         loop {
@@ -63,34 +60,23 @@ impl Directory {
                 None if at.is_some() => break,
                 None => {}
             }
-            let from = at.as_ref().map_or(root, AsFd::as_fd);
-            at = Some(open_directory(from, &piece)?);
+            at = Some(at.as_ref().unwrap_or(root).below(&piece)?);
             piece = OsString::from(".");
         }
         at.ok_or(Errno::ENOENT)
     }
 
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    pub fn fd(&self) -> &DirFd {
+        &self.fd
     }
 
     /// Every name in it, sorted.
     pub fn names(&self) -> nix::Result<Vec<OsString>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut entries = Dir::openat(&self.fd, ".", flags, Mode::empty())?;
-        let mut names = Vec::new();
-        for entry in entries.iter() {
-            let name = entry?.file_name().to_bytes().to_vec();
-            if name != b"." && name != b".." {
-                names.push(OsString::from_vec(name));
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
+        self.fd.names()
     }
 
     pub fn stat(&self, name: &OsStr) -> nix::Result<Option<FileStat>> {
-        match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match self.fd.stat(name) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(errno),
@@ -114,15 +100,15 @@ impl Directory {
     }
 
     pub fn link(&self, name: &OsStr) -> nix::Result<OsString> {
-        readlinkat(&self.fd, name)
+        self.fd.link(name)
     }
 
     /// A regular file in it, for reading: the one that `stat` is of.
     pub fn file(&self, name: &OsStr, stat: &FileStat) -> nix::Result<File> {
         // A fifo that came in its place must not hold us up.
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let fd = match openat(&self.fd, name, flags, Mode::empty()) {
-            Err(Errno::EACCES) => self.by_its_owner(name, stat, || openat(&self.fd, name, flags, Mode::empty())),
+        let open = || self.fd.open(name, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty());
+        let fd = match open() {
+            Err(Errno::EACCES) => self.by_its_owner(name, stat, open),
             other => other,
         }?;
         let found = fstat(&fd)?;
@@ -135,19 +121,14 @@ impl Directory {
     /// Open a directory in it for its owner, where that is this process's user, who has closed it to itself. Whether
     /// that was needed.
     pub fn unlock(&self, name: &OsStr, stat: &FileStat) -> nix::Result<bool> {
-        match open_directory(self.as_fd(), name) {
+        match self.fd.below(name) {
             Ok(_) => Ok(false),
             Err(Errno::EACCES) if stat.st_uid == nix::unistd::geteuid().as_raw() => {
-                self.set_mode(name, stat.st_mode | libc::S_IRWXU)?;
+                self.fd.set_mode(name, stat.st_mode | libc::S_IRWXU)?;
                 Ok(true)
             }
             Err(errno) => Err(errno),
         }
-    }
-
-    /// Of something that is no link.
-    pub fn set_mode(&self, name: &OsStr, mode: u32) -> nix::Result<()> {
-        fchmodat(&self.fd, name, Mode::from_bits_truncate(mode & 0o7777), FchmodatFlags::FollowSymlink)
     }
 
     /// What belongs to this process's own user may be read whatever its mode says: a payload under the same id could, too.
@@ -155,23 +136,16 @@ impl Directory {
         if stat.st_uid != nix::unistd::geteuid().as_raw() {
             return Err(Errno::EACCES);
         }
-        self.set_mode(name, stat.st_mode | libc::S_IRWXU)?;
+        self.fd.set_mode(name, stat.st_mode | libc::S_IRWXU)?;
         let opened = open();
-        self.set_mode(name, stat.st_mode)?;
+        self.fd.set_mode(name, stat.st_mode)?;
         opened
     }
 
     // -- extended attributes ------------------------------------------------------------------------------------------
 
-    /// Where the kernel finds the entry itself, link or not: there is no call that takes a directory fd and a name.
-    fn place(&self, name: &OsStr) -> nix::Result<CString> {
-        let mut path = format!("/proc/self/fd/{}/", self.fd.as_raw_fd()).into_bytes();
-        path.extend_from_slice(name.as_bytes());
-        CString::new(path).map_err(|_| Errno::EINVAL)
-    }
-
     pub fn xattr(&self, name: &OsStr, key: &CStr) -> nix::Result<Option<Vec<u8>>> {
-        match sys::xattr::get(&self.place(name)?, key) {
+        match self.fd.xattr(name, key) {
             Ok(value) => Ok(Some(value)),
             Err(Errno::ENODATA | Errno::EOPNOTSUPP | Errno::EACCES) => Ok(None),
             Err(errno) => Err(errno),
@@ -179,7 +153,7 @@ impl Directory {
     }
 
     pub fn xattr_names(&self, name: &OsStr) -> nix::Result<Vec<CString>> {
-        match sys::xattr::list(&self.place(name)?) {
+        match self.fd.xattr_names(name) {
             Ok(names) => Ok(names),
             Err(Errno::EOPNOTSUPP) => Ok(Vec::new()),
             Err(errno) => Err(errno),
@@ -187,17 +161,10 @@ impl Directory {
     }
 
     pub fn set_xattr(&self, name: &OsStr, key: &CStr, value: &[u8]) -> nix::Result<()> {
-        sys::xattr::set(&self.place(name)?, key, value)
+        self.fd.set_xattr(name, key, value)
     }
 
     pub fn set_opaque(&self, name: &OsStr) -> nix::Result<()> {
         self.set_xattr(name, OPAQUE, b"y")
     }
-}
-
-fn open_directory(at: BorrowedFd<'_>, path: &OsStr) -> nix::Result<OwnedFd> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV);
-    openat2(at, path, how)
 }

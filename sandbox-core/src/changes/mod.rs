@@ -2,7 +2,7 @@
 //! Must not: know how the layers were stacked, start anything, or follow a link that the payload has made.
 //! Start at: [`Change`], then `walk.rs`.
 //!
-//! Everything here works on plain directory fds. What is in them is the payload's and hostile: names are bytes, no link is
+//! Everything here works on directory fds (dirfd.rs). What is in them is the payload's and hostile: names are bytes, no link is
 //! followed, nothing is opened that was not looked at before, depth costs no stack and no fds.
 
 mod commit;
@@ -10,12 +10,12 @@ mod directory;
 mod walk;
 mod xattrs;
 
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::dirfd::DirFd;
 use crate::idmap::{IdMaps, to_inside};
 
 pub(crate) use commit::commit;
@@ -114,7 +114,7 @@ impl FileKind {
 /// A directory below the writable one.
 #[derive(Debug)]
 pub(crate) struct Lower {
-    pub root: OwnedFd,
+    pub root: DirFd,
     pub ids: Ids,
 }
 

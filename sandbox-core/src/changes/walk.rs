@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -13,6 +12,7 @@ use nix::sys::stat::FileStat;
 
 use super::directory::{Directory, Opacity};
 use super::{Change, ChangeKind, FileKind, Ids, Lower, xattrs};
+use crate::dirfd::DirFd;
 
 /// What an entry of the writable layer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,21 +51,21 @@ pub(super) trait Visitor {
 }
 
 /// Go through all of the writable layer, each directory before what is in it.
-pub(super) fn walk(upper: BorrowedFd<'_>, lower: &[Lower], ids: &Ids, visitor: &mut impl Visitor) -> nix::Result<()> {
+pub(super) fn walk(upper: &DirFd, lower: &[Lower], ids: &Ids, visitor: &mut impl Visitor) -> nix::Result<()> {
     let mut unlocked = Vec::new();
     let walked = walk_unlocking(upper, lower, ids, visitor, &mut unlocked);
     // The innermost first: the others lead to it.
     for (path, mode) in unlocked.into_iter().rev() {
         let (above, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
         if let Some(directory) = Directory::open(upper, above)? {
-            directory.set_mode(name, mode)?;
+            directory.fd().set_mode(name, mode)?;
         }
     }
     walked
 }
 
 fn walk_unlocking(
-    upper: BorrowedFd<'_>,
+    upper: &DirFd,
     lower: &[Lower],
     ids: &Ids,
     visitor: &mut impl Visitor,
@@ -79,7 +79,7 @@ fn walk_unlocking(
         let mut below = Vec::with_capacity(merged.len());
         for index in merged {
             if let Some(layer) = lower.get(index)
-                && let Some(directory) = Directory::open(layer.root.as_fd(), &path)?
+                && let Some(directory) = Directory::open(&layer.root, &path)?
             {
                 below.push((index, directory, &layer.ids));
             }
@@ -257,7 +257,7 @@ impl Visitor for Listing {
 }
 
 /// Every change, sorted by path, bytewise. The root directory itself is not listed.
-pub(crate) fn list(upper: BorrowedFd<'_>, lower: &[Lower], ids: &Ids) -> nix::Result<Vec<Change>> {
+pub(crate) fn list(upper: &DirFd, lower: &[Lower], ids: &Ids) -> nix::Result<Vec<Change>> {
     let mut listing = Listing(Vec::new());
     walk(upper, lower, ids, &mut listing)?;
     listing.0.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));

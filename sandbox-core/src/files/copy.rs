@@ -1,21 +1,19 @@
-//! Owns: copying trees between the host and a root, and removing them.
+//! Owns: copying trees between the host and a root.
 //! Must not: follow a link of either side, recurse on the stack, or copy what is neither file, directory nor link.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{Mode, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, fstat};
+use nix::unistd::symlinkat;
 
 use crate::changes::FileKind;
+use crate::dirfd::DirFd;
 
-use super::names;
 use super::reach::{Item, Made, Reach};
 
 /// How many files are open at a time.
@@ -119,10 +117,11 @@ pub(super) fn outward(reach: &Reach, from: &Path, to: &Path, most: u64) -> nix::
     let mut copied = 0;
     let mut modes = vec![(to.to_owned(), stat.st_mode)];
     let mut pending = vec![(PathBuf::new(), to.to_owned())];
+    let top = DirFd::new(top, reach.deputy()?.as_ref())?;
     while let Some((path, target)) = pending.pop() {
-        let source = beneath(&top, &path)?;
-        for name in names(&source)? {
-            let stat = fstatat(&source, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        let source = top.descend(&path)?;
+        for name in source.names()? {
+            let stat = source.stat(&name)?;
             let place = target.join(&name);
             match FileKind::of_mode(stat.st_mode) {
                 FileKind::Directory => {
@@ -131,8 +130,8 @@ pub(super) fn outward(reach: &Reach, from: &Path, to: &Path, most: u64) -> nix::
                     pending.push((path.join(&name), place));
                 }
                 FileKind::File => {
-                    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-                    let mut from = File::from(openat(&source, name.as_os_str(), flags, Mode::empty())?);
+                    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+                    let mut from = File::from(source.open(&name, flags, Mode::empty())?);
                     let mut file = fs::OpenOptions::new()
                         .write(true)
                         .create_new(true)
@@ -144,7 +143,7 @@ pub(super) fn outward(reach: &Reach, from: &Path, to: &Path, most: u64) -> nix::
                     file.set_permissions(mode).map_err(|error| errno(&error))?;
                 }
                 FileKind::Symlink => {
-                    let text = readlinkat(&source, name.as_os_str())?;
+                    let text = source.link(&name)?;
                     symlinkat(text.as_os_str(), crate::sys::cwd(), &place)?;
                 }
                 FileKind::Fifo | FileKind::Socket | FileKind::Device => {}
@@ -156,39 +155,6 @@ pub(super) fn outward(reach: &Reach, from: &Path, to: &Path, most: u64) -> nix::
         fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o777)).map_err(|error| errno(&error))?;
     }
     Ok(copied)
-}
-
-/// A directory below another, by real directories only. A piece at a time: each was just listed, and its path may be long.
-fn beneath(top: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut at = openat(top, ".", flags, Mode::empty())?;
-    for name in path.iter() {
-        at = openat(&at, name, flags, Mode::empty())?;
-    }
-    Ok(at)
-}
-
-/// Remove a directory with all that is in it, links as such.
-pub(super) fn remove_tree(at: &OwnedFd, name: &OsStr) -> nix::Result<()> {
-    let top = beneath(at, Path::new(name))?;
-    let mut pending = vec![PathBuf::new()];
-    let mut emptied = Vec::new();
-    while let Some(path) = pending.pop() {
-        let directory = beneath(&top, &path)?;
-        for name in names(&directory)? {
-            match unlinkat(&directory, name.as_os_str(), UnlinkatFlags::NoRemoveDir) {
-                Err(Errno::EISDIR) => pending.push(path.join(&name)),
-                Err(Errno::ENOENT) | Ok(()) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        emptied.push(path);
-    }
-    for path in emptied.into_iter().rev().filter(|path| !path.as_os_str().is_empty()) {
-        let (above, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
-        unlinkat(&beneath(&top, above)?, name, UnlinkatFlags::RemoveDir)?;
-    }
-    unlinkat(at.as_fd(), name, UnlinkatFlags::RemoveDir)
 }
 
 fn errno(error: &std::io::Error) -> Errno {

@@ -8,19 +8,16 @@ mod reach;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{FileStat, Mode, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, fstat};
 
-use crate::changes::FileKind;
+use crate::changes::{FileKind, Ids};
 use crate::config::IntoBytes;
 use crate::{Error, ErrorKind, Result, Stage};
 
@@ -162,11 +159,12 @@ impl Files {
     }
 
     fn entries(&self, guest: &Path) -> nix::Result<Vec<FileEntry>> {
-        let directory = self.reach.open(guest, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+        let directory = self.reach.directory(guest)?;
+        let ids = if directory.is_here() { self.reach.ids() } else { Ids::Same };
         let mut entries = Vec::new();
-        for name in names(&directory)? {
-            match fstatat(&directory, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-                Ok(stat) => entries.push(FileEntry { name, status: self.status(&stat) }),
+        for name in directory.names()? {
+            match directory.stat(&name) {
+                Ok(stat) => entries.push(FileEntry { name, status: status(&stat, &ids) }),
                 // Gone since.
                 Err(Errno::ENOENT) => {}
                 Err(errno) => return Err(errno),
@@ -184,7 +182,7 @@ impl Files {
         let failed = self.failed("stat", path);
         let guest = self.guest(path, &failed)?;
         let stat = self.reach.open(&guest, OFlag::O_PATH).and_then(fstat).map_err(&failed)?;
-        Ok(self.status(&stat))
+        Ok(status(&stat, &self.reach.ids()))
     }
 
     /// Makes a directory, with the missing ones above it. One that is there already is fine.
@@ -211,11 +209,7 @@ impl Files {
         let failed = self.failed("remove", path);
         let guest = self.guest(path, &failed)?;
         let (Some(above), Some(name)) = (guest.parent(), guest.file_name()) else { return Err(failed(Errno::EBUSY)) };
-        let directory = self.reach.open(above, OFlag::O_RDONLY | OFlag::O_DIRECTORY).map_err(&failed)?;
-        match unlinkat(&directory, name, UnlinkatFlags::NoRemoveDir) {
-            Err(Errno::EISDIR) => copy::remove_tree(&directory, name).map_err(&failed),
-            other => other.map_err(&failed),
-        }
+        self.reach.directory(above).and_then(|directory| directory.remove(name)).map_err(&failed)
     }
 
     /// Copies a file or a tree of the host's to `to`, which is new or, for a file, is written over; with the missing
@@ -286,26 +280,6 @@ impl Files {
         copy::pour(from, to, self.most)
     }
 
-    fn status(&self, stat: &FileStat) -> FileStatus {
-        let kind = FileKind::of_mode(stat.st_mode);
-        let sized = matches!(kind, FileKind::File | FileKind::Symlink);
-        let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
-        let since = Duration::new(stat.st_mtime.unsigned_abs(), nanoseconds);
-        let modified = if stat.st_mtime < 0 {
-            SystemTime::UNIX_EPOCH.checked_sub(since)
-        } else {
-            SystemTime::UNIX_EPOCH.checked_add(since)
-        };
-        FileStatus {
-            kind,
-            size: if sized { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 },
-            mode: stat.st_mode & 0o7777,
-            uid: self.reach.ids().uid(stat.st_uid),
-            gid: self.reach.ids().gid(stat.st_gid),
-            modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
-        }
-    }
-
     fn failed<'a>(&self, what: &str, path: &'a Path) -> impl Fn(Errno) -> Error + use<'a> {
         let what = format!("could not {what} {}", path.display());
         move |errno| {
@@ -327,18 +301,23 @@ impl Files {
     }
 }
 
-/// Every name of a directory, sorted.
-fn names(directory: &OwnedFd) -> nix::Result<Vec<OsString>> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut entries = Dir::openat(directory.as_fd(), ".", flags, Mode::empty())?;
-    let mut names = Vec::new();
-    for entry in entries.iter() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(OsString::from_vec(name.to_vec()));
-        }
+/// As it is told. `ids`: how the owner becomes the one of the inside.
+fn status(stat: &FileStat, ids: &Ids) -> FileStatus {
+    let kind = FileKind::of_mode(stat.st_mode);
+    let sized = matches!(kind, FileKind::File | FileKind::Symlink);
+    let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    let since = Duration::new(stat.st_mtime.unsigned_abs(), nanoseconds);
+    let modified = if stat.st_mtime < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(since)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(since)
+    };
+    FileStatus {
+        kind,
+        size: if sized { u64::try_from(stat.st_size).unwrap_or(0) } else { 0 },
+        mode: stat.st_mode & 0o7777,
+        uid: ids.uid(stat.st_uid),
+        gid: ids.gid(stat.st_gid),
+        modified: modified.unwrap_or(SystemTime::UNIX_EPOCH),
     }
-    names.sort_unstable();
-    Ok(names)
 }

@@ -8,6 +8,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
@@ -15,8 +16,9 @@ use nix::sys::stat::{Mode, fchmod, mkdirat};
 use nix::unistd::{Gid, Uid, fchown, symlinkat};
 
 use crate::changes::Ids;
+use crate::dirfd::{Deputy, DirFd};
 use crate::idmap::{IdMaps, MapWriter};
-use crate::launch::{Image, errand};
+use crate::launch::{Hand, Image, errand};
 use crate::plan::{Fd, Handed, Op, Slot, Step};
 
 /// How many things one errand makes: each may be an fd in flight.
@@ -70,6 +72,25 @@ impl Reach {
         self.maps.clone().map_or(Ids::Same, Ids::Mapped)
     }
 
+    /// Whether what is in it may be closed to this process: it belongs to subordinate ids.
+    fn is_subordinate(&self) -> bool {
+        self.maps.as_ref().is_some_and(|maps| maps.writer == MapWriter::Newidmap)
+    }
+
+    /// Who makes calls on it where this process may not. None: it may itself.
+    pub fn deputy(&self) -> nix::Result<Option<Arc<dyn Deputy>>> {
+        if !self.is_subordinate() {
+            return Ok(None);
+        }
+        let namespace = self.namespace.as_ref().ok_or(Errno::EPERM)?;
+        Hand::start(&self.image, self.way(), &[(NAMESPACE, namespace.as_fd())]).map(Some)
+    }
+
+    /// A directory, links followed inside, for calls on what is in it.
+    pub fn directory(&self, path: &Path) -> nix::Result<DirFd> {
+        DirFd::new(self.open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?, self.deputy()?.as_ref())
+    }
+
     fn needs_errand(&self) -> bool {
         self.maps.as_ref().is_some_and(|maps| maps.writer != MapWriter::Init)
     }
@@ -77,9 +98,8 @@ impl Reach {
     /// What is at a path, links followed inside. Without O_CREAT.
     pub fn open(&self, path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
         let opened = open(self.root.as_fd(), path, flags, 0);
-        let mine = self.maps.as_ref().is_some_and(|maps| maps.writer == MapWriter::Newidmap);
         match opened {
-            Err(Errno::EACCES) if mine => {}
+            Err(Errno::EACCES) if self.is_subordinate() => {}
             other => return other,
         }
         // What belongs to a subordinate id is closed to this process, but not to the sandbox's own users.
@@ -205,22 +225,31 @@ impl Reach {
             .collect()
     }
 
-    /// Send an errand into the user namespace, as the payload's user with every capability there.
+    /// Send an errand into the user namespace.
     fn send(&self, ops: Vec<Op>) -> nix::Result<Vec<OwnedFd>> {
         let Some(namespace) = &self.namespace else { return Err(Errno::EPERM) };
+        let mut steps = self.way();
+        steps.extend(ops.into_iter().map(step));
+        errand(&self.image, &steps, &[(NAMESPACE, namespace.as_fd()), (ROOT, self.root.as_fd())])
+    }
+
+    /// How an errand gets into the user namespace, as the payload's user with every capability there.
+    fn way(&self) -> Vec<Step> {
         let (uid, gid) = self.user;
         let groups = self.maps.as_ref().is_none_or(|maps| !maps.deny_setgroups).then(Vec::new);
-        let mut all = vec![
+        let ops = [
             Op::JoinNamespace { kind: "user", flag: libc::CLONE_NEWUSER, from: Fd::Passed(NAMESPACE.to_owned()) },
             Op::Undumpable,
             Op::ClearUmask,
             Op::KeepCapabilities,
             Op::SetIds { uid, gid, groups },
         ];
-        all.extend(ops);
-        let steps: Vec<Step> = all.into_iter().map(|op| Step { op, origin: "files".to_owned() }).collect();
-        errand(&self.image, &steps, &[(NAMESPACE, namespace.as_fd()), (ROOT, self.root.as_fd())])
+        ops.into_iter().map(step).collect()
     }
+}
+
+fn step(op: Op) -> Step {
+    Step { op, origin: "files".to_owned() }
 }
 
 const NAMESPACE: &str = "user namespace";

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr, OsString};
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use nix::errno::Errno;
 use super::choices::Choices;
 use super::layers::{Place, SECRET, directory, place};
 use crate::changes::{Change, ChangeKind, FileKind, Ids, Lower, commit, list};
+use crate::dirfd::DirFd;
 use crate::sys;
 
 type Attributes = BTreeMap<String, Vec<u8>>;
@@ -45,7 +46,8 @@ pub(super) fn agree(choices: &mut Choices<'_>, ids: &Ids) {
     for layer in lower.iter().copied().chain(["upper"]) {
         files.make(layer, choices);
     }
-    let below = || lower.iter().map(|name| Lower { root: files.open(name), ids: ids.clone() }).collect::<Vec<_>>();
+    let below =
+        || lower.iter().map(|name| Lower { root: DirFd::Here(files.open(name)), ids: ids.clone() }).collect::<Vec<_>>();
     let stack = |top: Option<(&str, &Ids)>| {
         let mut stack: Vec<(OwnedFd, Ids)> =
             top.into_iter().map(|(name, ids)| (files.open(name), ids.clone())).collect();
@@ -54,16 +56,16 @@ pub(super) fn agree(choices: &mut Choices<'_>, ids: &Ids) {
     };
     let disk = || ["outside", "lower0", "lower1", "upper"].map(|name| raw(&files.path(name)));
     let (before, old, new) = (disk(), stack(None), stack(Some(("upper", ids))));
-    let upper = files.open("upper");
+    let upper = DirFd::Here(files.open("upper"));
 
-    let listed = list(upper.as_fd(), &below(), ids).expect("whatever is there can be listed");
+    let listed = list(&upper, &below(), ids).expect("whatever is there can be listed");
     assert!(listed.is_sorted_by(|a, b| a.path.as_os_str() < b.path.as_os_str()), "sorted, and each once");
     let wanted = differences(&old, &new, &opaque(files.open("upper")));
     let listed: BTreeMap<PathBuf, Change> = listed.into_iter().map(|change| (change.path.clone(), change)).collect();
     assert_eq!(listed, wanted);
     assert_eq!(disk(), before, "listing leaves all as it was");
 
-    let written = commit(upper.as_fd(), &below(), ids, &files.path("layer"));
+    let written = commit(&upper, &below(), ids, &files.path("layer"), None);
     assert_eq!(disk(), before, "a commit leaves all as it was");
     match written {
         Ok(()) => {}
@@ -79,7 +81,7 @@ pub(super) fn agree(choices: &mut Choices<'_>, ids: &Ids) {
     let layer = raw(&files.path("layer"));
     assert!(layer.values().all(|entry| entry.content != SECRET.as_bytes()), "something from outside is in the layer");
     same_links(&before[3], &layer);
-    let again = commit(upper.as_fd(), &below(), ids, &files.path("layer"));
+    let again = commit(&upper, &below(), ids, &files.path("layer"), None);
     // An empty layer is an empty directory, which may be written to once more.
     assert_eq!(again, if layer.len() > 1 { Err(Errno::ENOTEMPTY) } else { Ok(()) });
 }

@@ -137,7 +137,12 @@ impl Control {
     }
 
     pub fn send_go(&self) -> nix::Result<()> {
-        self.send(&Record::new(wire::RECORD_GO), &[])
+        self.send_go_with(&[])
+    }
+
+    /// GO with fds for a deputy.
+    pub fn send_go_with(&self, fds: &[RawFd]) -> nix::Result<()> {
+        self.send(&Record::new(wire::RECORD_GO), fds)
     }
 
     /// Ask the keeper to kill the tree. A keeper that is gone needs no telling.

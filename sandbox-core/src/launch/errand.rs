@@ -9,9 +9,24 @@ use crate::plan::{Ends, Handed, Step, Template};
 
 use super::{Control, GRACE, Image, Message, Silence, sealed_plan, spawn, until_gone_or_killed};
 
+/// It makes files and opens them, but a file system may be slow: nanoseconds.
+pub(super) const PATIENCE: u64 = 30 * 1_000_000_000;
+
 /// Carry out `steps`, with these fds under their names. What was opened comes back in its order; the errno is that of the
 /// step that failed.
 pub(crate) fn errand(image: &Image, steps: &[Step], passed: &[(&str, BorrowedFd<'_>)]) -> nix::Result<Vec<OwnedFd>> {
+    let (control, process) = send(image, steps, passed)?;
+    let opened = listen(&control);
+    until_gone_or_killed(&process, GRACE);
+    opened
+}
+
+/// Start a process of init's on these steps: the socket to it, and its pidfd.
+pub(super) fn send(
+    image: &Image,
+    steps: &[Step],
+    passed: &[(&str, BorrowedFd<'_>)],
+) -> nix::Result<(Control, OwnedFd)> {
     let names: Vec<String> = passed.iter().map(|(name, _)| (*name).to_owned()).collect();
     let bytes = Template::new(steps, &names, None).finish(&[], 0, Ends::default(), None);
     let plan = sealed_plan(&bytes)?;
@@ -23,14 +38,15 @@ pub(crate) fn errand(image: &Image, steps: &[Step], passed: &[(&str, BorrowedFd<
     // Nobody watches: the host's pidfd stands in for the doorbell.
     let mut fds = vec![plan.as_raw_fd(), host.as_raw_fd(), host.as_raw_fd()];
     fds.extend(passed.iter().map(|(_, fd)| fd.as_raw_fd()));
-    let opened = control.send_start(bytes.len(), &fds).and_then(|()| listen(&control));
-    until_gone_or_killed(&process, GRACE);
-    opened
+    if let Err(errno) = control.send_start(bytes.len(), &fds) {
+        drop(control);
+        until_gone_or_killed(&process, GRACE);
+        return Err(errno);
+    }
+    Ok((control, process))
 }
 
 fn listen(control: &Control) -> nix::Result<Vec<OwnedFd>> {
-    /// It makes files and opens them, but a file system may be slow.
-    const PATIENCE: u64 = 30 * 1_000_000_000;
     let deadline = crate::sys::monotonic() + PATIENCE;
     let mut opened = Vec::new();
     loop {

@@ -3,6 +3,7 @@
 //! Start at: [`launch`].
 
 mod control;
+mod deputy;
 mod errand;
 mod group;
 mod host;
@@ -34,6 +35,7 @@ use crate::{Error, ErrorKind, Result, Stage, Step as FailedStep};
 #[cfg(any(test, fuzzing))]
 pub(crate) use control::decode;
 pub(crate) use control::{Control, Message, Silence, wait};
+pub(crate) use deputy::Hand;
 pub(crate) use errand::errand;
 pub(crate) use host::{Context, Slots};
 pub(crate) use image::{Image, seal, write_all};

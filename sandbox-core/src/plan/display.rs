@@ -234,6 +234,7 @@ impl fmt::Display for Op {
                 write!(f, "make Landlock ruleset (ABI {abi}, {} rules)", rules.len())
             }
             Self::StartPayload => f.write_str("start the payload's process"),
+            Self::Deputize { memory } => write!(f, "make the calls in {memory}"),
             Self::Serve { socket, .. } => write!(f, "wait for payloads at {socket}"),
             Self::ClearSignalMask => f.write_str("unblock all signals"),
             Self::NewSession => f.write_str("setsid"),

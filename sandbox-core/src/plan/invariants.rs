@@ -77,7 +77,7 @@ fn slots(op: &Op) -> (Vec<&Fd>, Option<&Slot>) {
             let upper = upper.iter().flat_map(|(upper, work)| [upper, work]);
             (std::iter::once(at).chain(upper).collect(), Some(into))
         }
-        Op::SetOwner { at, .. } | Op::SendFd { fd: at, .. } => (vec![at], None),
+        Op::SetOwner { at, .. } | Op::SendFd { fd: at, .. } | Op::Deputize { memory: at } => (vec![at], None),
         Op::MakeDir { at, .. } | Op::MakeNode { at, .. } | Op::MakeFile { at, .. } => (vec![at], None),
         Op::MakeSymlink { at, .. } | Op::WriteFile { at, .. } => (vec![at], None),
         Op::Resolve { root, into, .. } | Op::OpenBelow { root, into, .. } => (vec![root], Some(into)),

@@ -451,6 +451,15 @@ impl<'a> Lowering<'a> {
                 let fd = self.fd(fd);
                 self.pseudo(wire::PSEUDO_SEND, [fd, (*what as u32).into()]);
             }
+            Op::Deputize { memory } => {
+                let memory = self.fd(memory);
+                let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED_NOREPLACE);
+                self.call(
+                    libc::SYS_mmap,
+                    [wire::TABLE_ADDR.into(), wire::TABLE_SIZE.into(), access.into(), kind.into(), memory, 0.into()],
+                );
+                self.pseudo(wire::PSEUDO_DEPUTIZE, [wire::TABLE_ADDR.into()]);
+            }
             Op::EnterRoot { root } => {
                 let (root, slash, empty) = (self.fd(root), self.text(b"/"), self.text(b""));
                 self.call(

@@ -278,6 +278,11 @@ pub(crate) enum Op {
         ruleset: Option<Fd>,
     },
 
+    /// Make calls for the host, which writes them to this shared memory, until it is gone.
+    Deputize {
+        memory: Fd,
+    },
+
     // -- of the payload's process -------------------------------------------------------------------------------------
     ClearSignalMask,
     NewSession,

@@ -35,6 +35,7 @@ impl Op {
             Self::ClaimUpper { .. } => "claim upper",
             Self::OpenBelow { .. } => "open file",
             Self::SendFd { .. } => "send fd",
+            Self::Deputize { .. } => "map calls",
             Self::NewKeyring => "new keyring",
             Self::InstallFilter { .. } => "seccomp",
             Self::PrepareLandlock { .. } | Self::RestrictSelf { .. } => "landlock",

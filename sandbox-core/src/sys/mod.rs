@@ -198,6 +198,13 @@ pub(crate) fn borrow_standard(number: i32) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
+/// A `struct stat` that the kernel has written elsewhere. None: these are not as many bytes.
+pub(crate) fn stat_of(bytes: &[u8]) -> Option<libc::stat> {
+    let whole = bytes.len() == size_of::<libc::stat>();
+    // SAFETY: a whole struct stat, whose fields are numbers: every byte is one of a valid value.
+    whole.then(|| unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) })
+}
+
 /// `waitid(P_PIDFD, WEXITED | WNOHANG)`: reap a child that has ended. `Ok(true)` when it is gone.
 pub(crate) fn reap(pidfd: impl AsFd) -> nix::Result<bool> {
     use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};

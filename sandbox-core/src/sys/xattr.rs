@@ -35,11 +35,16 @@ pub(crate) fn list(path: &CStr) -> nix::Result<Vec<CString>> {
             Err(errno) => return Err(errno),
             Ok(length) => {
                 names.truncate(usize::try_from(length).unwrap_or(0));
-                let names = names.split(|&byte| byte == 0).filter(|name| !name.is_empty());
-                return Ok(names.filter_map(|name| CString::new(name).ok()).collect());
+                return Ok(split(&names));
             }
         }
     }
+}
+
+/// Names as the kernel lists them, each with its NUL.
+pub(crate) fn split(names: &[u8]) -> Vec<CString> {
+    let names = names.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    names.filter_map(|name| CString::new(name).ok()).collect()
 }
 
 /// `lsetxattr(path, name, value, 0)`.
