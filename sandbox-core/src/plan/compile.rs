@@ -162,13 +162,12 @@ pub(crate) fn compile_payload(settled: &Settled, filter: Option<&Filter>, call: 
     c.add(Op::ClearSignalMask, "default"); //       1. PID 1 has all signals blocked
     c.add(Op::NewSession, "default"); //            2. no terminal of the host's
     c.limits(call); //                              3. before the ids: raising may need a capability
+    c.restrict_self(true); //                          and who may restrict without no_new_privs
     c.payload_ids(call); //                         4. ids, then what only they may do
     let terminal = c.terminal(call); //                and a terminal, which belongs to them
     c.add(Op::ChangeDirectory { path: call.cwd.clone() }, "process.cwd");
     c.capabilities(); //                            5. nothing privileged from here on
-    if c.under_landlock() {
-        c.add(Op::RestrictSelf { ruleset: ruleset().into() }, "security.landlock");
-    }
+    c.restrict_self(false);
     c.add(Op::SetUmask { mask: call.umask }, "process.umask");
     let fds = layout.ops(terminal.as_ref(), |name| c.slot(name));
     fds.into_iter().for_each(|op| c.add(op, "fds")); // 6. the last that needs fds of ours
@@ -370,6 +369,13 @@ impl Compiler<'_> {
             into: ruleset(),
         };
         self.add(op, "security.landlock");
+    }
+
+    /// Anybody may with `no_new_privs`, else only who still has CAP_SYS_ADMIN (landlock_restrict_self(2)).
+    fn restrict_self(&mut self, still_root: bool) {
+        if self.under_landlock() && still_root != self.settled.spec.security.no_new_privs {
+            self.add(Op::RestrictSelf { ruleset: ruleset().into() }, "security.landlock");
+        }
     }
 
     fn limits(&mut self, call: &Call) {

@@ -320,13 +320,23 @@ impl Check<'_> {
 
     fn security(&mut self) -> Security {
         let written = &self.config.security;
+        let capabilities = self.capabilities();
+        let alone =
+            written.no_new_privs == Some(false) && !capabilities.iter().any(|kept| kept.name == "sys_admin");
+        if alone && matches!(written.seccomp, Some(config::Seccomp::Profile(_))) {
+            self.add_with_hint(
+                "security.seccomp",
+                "a profile takes effect last, which the kernel allows with no_new_privs or CAP_SYS_ADMIN alone",
+                "leave security.no_new_privs at true, or use the default filter",
+            );
+        }
         Security {
             seccomp: match &written.seccomp {
                 None | Some(config::Seccomp::Default) => Seccomp::Default,
                 Some(config::Seccomp::None) => Seccomp::None,
                 Some(config::Seccomp::Profile(path)) => Seccomp::Profile(self.host_path("security.seccomp", path)),
             },
-            capabilities: self.capabilities(),
+            capabilities,
             securebits: match &written.securebits {
                 None | Some(config::Securebits::Default) => Securebits::Default,
                 Some(config::Securebits::None) => Securebits::None,

@@ -347,6 +347,13 @@ fn each_problem_has_its_message() {
             ],
         ),
         (
+            "security.seccomp = '/p.json'\nsecurity.no_new_privs = false",
+            &[
+                "security.seccomp: a profile takes effect last, which the kernel allows with no_new_privs or CAP_SYS_ADMIN alone \
+               (hint: leave security.no_new_privs at true, or use the default filter)",
+            ],
+        ),
+        (
             "security.securebits = ['no_root']",
             &["security.securebits[0]: there is no securebit \"no_root\" (hint: did you mean \"noroot\"?)"],
         ),
