@@ -295,7 +295,8 @@ export interface MountConfig {
   inodes?: number | null
   /**
    * For `tmpfs` and `file`: the permissions, as an octal string up to `"7777"`. Default: `"1777"` for tmpfs, `"0644"`
-   * for a file. Example: `mode = "0755"`.
+   * for a file. A file belongs to the sandbox's root where `identity` gives it an id of its own, else to the payload's
+   * user: what the payload is to read in every case has its last digit set. Example: `mode = "0755"`.
    */
   mode?: string | null
   /**

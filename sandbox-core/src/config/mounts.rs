@@ -51,7 +51,8 @@ pub struct MountConfig {
     /// Example: `inodes = 10000`.
     pub inodes: Option<u64>,
     /// For `tmpfs` and `file`: the permissions, as an octal string up to `"7777"`. Default: `"1777"` for tmpfs, `"0644"`
-    /// for a file. Example: `mode = "0755"`.
+    /// for a file. A file belongs to the sandbox's root where `identity` gives it an id of its own, else to the payload's
+    /// user: what the payload is to read in every case has its last digit set. Example: `mode = "0755"`.
     pub mode: Option<String>,
     /// For `file`: what is in it, as a string (in JSON also an array of bytes); 1 MiB at most. Required.
     /// Example: `content = "hello\n"`.

@@ -247,7 +247,7 @@ const TABLE: &[Line] = &[
     line(&["landlock*"], Errno::ENOSYS, always, "this kernel has no Landlock: set security.landlock = \"auto\" or \"off\""),
     line(&["landlock*"], Errno::EOPNOTSUPP, always, "Landlock is built in but not enabled: add it to the kernel's parameter lsm= (lsm=landlock,..), or set security.landlock = \"auto\""),
     line(&["landlock*"], Errno::E2BIG, always, "16 Landlock domains are stacked already: start the sandbox from a process with fewer"),
-    line(&["landlock*"], Errno::EPERM, always, "Landlock needs no_new_privs: leave security.no_new_privs at true"),
+    line(&["landlock*"], Errno::EPERM, always, "Landlock needs no_new_privs or CAP_SYS_ADMIN: leave security.no_new_privs at true"),
     line(&["keyctl*", "new keyring"], Errno::EDQUOT, always, "the user's quota of keys is used up: raise kernel.keys.maxkeys (root: kernel.keys.root_maxkeys)"),
     line(&["setrlimit*", "prlimit*"], Errno::EPERM, always, "a hard limit can only be raised with CAP_SYS_RESOURCE: lower the rlimit, or raise the limit of the process that starts the sandbox"),
     line(&["capset*", "drop capabilities*", "ambient*"], Errno::EPERM, always, "a capability that is to be kept isn't one the sandbox has: remove it from security.capabilities"),

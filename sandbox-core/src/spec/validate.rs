@@ -321,8 +321,7 @@ impl Check<'_> {
     fn security(&mut self) -> Security {
         let written = &self.config.security;
         let capabilities = self.capabilities();
-        let alone =
-            written.no_new_privs == Some(false) && !capabilities.iter().any(|kept| kept.name == "sys_admin");
+        let alone = written.no_new_privs == Some(false) && !capabilities.iter().any(|kept| kept.name == "sys_admin");
         if alone && matches!(written.seccomp, Some(config::Seccomp::Profile(_))) {
             self.add_with_hint(
                 "security.seccomp",
