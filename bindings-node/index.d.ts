@@ -3,6 +3,7 @@
 
 import { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
+import { Duplex, Readable } from 'node:stream'
 
 import { Bytes, EnvValue, FdConfig, LimitsConfig, RlimitValue, SandboxConfig, SandboxOptions } from './config'
 
@@ -51,6 +52,12 @@ export type GuestPath = string | Uint8Array
 /** A path of the host's. */
 export type HostPath = string | Uint8Array | URL
 
+/** The size of a terminal, in characters. */
+export interface TerminalSize {
+  columns: number
+  rows: number
+}
+
 /** What is live in a call: streams, fds, an abort signal. */
 export interface LiveOptions {
   /** Default: `'null'`. */
@@ -63,6 +70,8 @@ export interface LiveOptions {
   stdio?: 'null' | 'ignore' | 'pipe' | 'inherit' | readonly (Stdio | null | undefined)[]
   /** These bytes as standard input. */
   input?: string | Uint8Array
+  /** A terminal of its own as its standard streams, instead of pipes; `true`: 80 columns, 24 rows. What is printed there is `stdout`. */
+  terminal?: true | TerminalSize
   /** Aborting kills the whole tree, waits for it, and rejects with an `AbortError`. */
   signal?: AbortSignal
   /** Whether an outcome that is not ok rejects, with `CommandFailed` or `TimedOut`. Default: false. */
@@ -212,8 +221,10 @@ export class Process extends EventEmitter implements PromiseLike<Outcome>, Async
   /** A pipe's end, made at the first look; null where there is none. */
   get stdin(): Socket | null
   /** null also once somebody waits: then it goes into the outcome. */
-  get stdout(): Socket | null
-  get stderr(): Socket | null
+  get stdout(): Readable | null
+  get stderr(): Readable | null
+  /** Our end of its terminal: what is written is typed, what is printed is read, here or as `stdout`. null where there is none, or somebody waits. */
+  get terminal(): Duplex | null
   /** null until it has ended. */
   get outcome(): Outcome | null
   /** Waits for the end. Pipes that nobody took are read into the outcome, bounded. */
@@ -229,7 +240,9 @@ export class Process extends EventEmitter implements PromiseLike<Outcome>, Async
   kill(): void
   /** Sends a signal to the payload alone. */
   signal(signal: NodeJS.Signals | number): void
-  /** What was used until now. */
+  /** Tells its terminal the new size; its foreground processes get SIGWINCH. */
+  resize(size: TerminalSize): void
+  /** What was used until now; after its end, what the outcome says. */
   usage(): Promise<Usage>
   /** Stops every process inside, until `thaw`. Deadlines run on. Needs a cgroup: any limit that needs one. */
   freeze(): Promise<void>

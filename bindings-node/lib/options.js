@@ -5,7 +5,7 @@
 const { constants } = require('node:os')
 const { refused } = require('./errors.js')
 
-const LIVE = ['stdin', 'stdout', 'stderr', 'stdio', 'input', 'fds', 'signal', 'check', 'keepRoot']
+const LIVE = ['stdin', 'stdout', 'stderr', 'stdio', 'input', 'fds', 'terminal', 'signal', 'check', 'keepRoot']
 
 /** Parts options into `live`, of which there is a fixed set, and `plain`. */
 function part(options, what) {
@@ -61,8 +61,8 @@ function number(value, what) {
   throw refused(`${what}: has no open fd`, 'pass a number, or a stream, socket, server (after its "listening" event) or FileHandle that is open')
 }
 
-/** What the native part takes for stdin, stdout and stderr. */
-function streams(live, defaults) {
+/** What the native part takes for stdin, stdout and stderr; null where nothing is said. */
+function streams(live) {
   let all = live.stdio ?? []
   if (typeof all === 'string') all = [all, all, all]
   if (!Array.isArray(all) || all.length > 3) throw refused('stdio: must be a word, or an array of up to three')
@@ -73,7 +73,7 @@ function streams(live, defaults) {
       if (value !== undefined && value !== null) throw refused('input: goes to standard input, which was connected to something else')
       return bytes(live.input)
     }
-    if (value === undefined || value === null) return defaults[index]
+    if (value === undefined || value === null) return null
     if (value === 'ignore') return 'null'
     if (['null', 'pipe', 'inherit'].includes(value)) return value
     if (value === 'stdout' && index === 2) return value
@@ -86,6 +86,14 @@ function bytes(input) {
   if (typeof input === 'string') return Buffer.from(input)
   if (input instanceof Uint8Array) return Buffer.from(input.buffer, input.byteOffset, input.byteLength)
   throw refused('input: must be a string, a Buffer or a Uint8Array', "for a stream, use spawn with stdin: 'pipe' and write to p.stdin")
+}
+
+/** The size of a terminal; `true` is the usual one. */
+function terminalSize(size, what = 'terminal') {
+  if (size === undefined || size === null) return undefined
+  const { columns, rows } = size === true ? { columns: 80, rows: 24 } : size
+  if ([columns, rows].every((count) => Number.isInteger(count) && count > 0 && count < 1 << 16)) return { columns, rows }
+  throw refused(`${what}: must be true or { columns, rows }, got ${JSON.stringify(size)}`, 'leave it out for no terminal')
 }
 
 /** Names of the config, each with the number of the fd attached to it. */
@@ -118,4 +126,4 @@ function abortSignal(signal) {
   throw refused('signal: must be an AbortSignal', 'to send a signal to a running payload use p.signal()')
 }
 
-module.exports = { abortSignal, attached, command, declared, part, signalNumber, streams, text }
+module.exports = { abortSignal, attached, command, declared, part, signalNumber, streams, terminalSize, text }

@@ -10,8 +10,9 @@ const { setTimeout: sleep } = require('node:timers/promises')
 const { Capture } = require('./capture.js')
 const { AbortError, SandboxError, call, failed, later, refused } = require('./errors.js')
 const { KeptRoot } = require('./files.js')
-const { signalNumber, text } = require('./options.js')
+const { signalNumber, terminalSize, text } = require('./options.js')
 const { Outcome, camel } = require('./outcome.js')
+const { Terminal } = require('./terminal.js')
 
 /** How long streams are read on after everything inside is dead: only a holder outside of the sandbox keeps them open. */
 const LINGER_MS = 50
@@ -39,6 +40,7 @@ class Process extends EventEmitter {
   #concluding = false
   #late = false
   #aside = false
+  #hasTerminal = false
   #kept = null
   #turn = Promise.resolve()
 
@@ -60,6 +62,7 @@ class Process extends EventEmitter {
       return
     }
     this.#aside = this.#native.listsChanges
+    this.#hasTerminal = this.#native.hasTerminal
     Object.defineProperty(this, 'pid', { value: this.#native.pid, enumerable: true })
     this.#listen()
     process.nextTick(() => this.emit('spawn'))
@@ -173,7 +176,8 @@ class Process extends EventEmitter {
     if (this.#streams[index] === null && this.#native !== null) {
       const fd = call(() => this.#native.takeStream(index))
       if (fd === null) return null
-      const stream = new net.Socket({ fd, readable: index !== 0, writable: index === 0 })
+      const typed = index === 1 ? call(() => this.#native.takeTerminal()) : null
+      const stream = typed === null ? new net.Socket({ fd, readable: index !== 0, writable: index === 0 }) : new Terminal(fd, typed)
       if (!this.#referenced) stream.unref()
       this.#streams[index] = stream
     }
@@ -193,6 +197,18 @@ class Process extends EventEmitter {
   /** Standard error, likewise. */
   get stderr() {
     return this.#readable(2)
+  }
+
+  /** Our end of its terminal, where it has one that nobody waits for; else null. It is `stdout`, and can be written to. */
+  get terminal() {
+    const stream = this.#hasTerminal ? this.stdout : null
+    return stream instanceof Terminal ? stream : null
+  }
+
+  /** Tells its terminal the new size. */
+  resize(size) {
+    const checked = terminalSize(size ?? NaN, 'resize')
+    this.#tell((native) => native.resize(checked))
   }
 
   #readable(index) {
@@ -311,30 +327,35 @@ class Process extends EventEmitter {
 
   /** What it has used until now. */
   async usage() {
-    return this.#native === null ? this.#end().usage : camel(JSON.parse(call(() => this.#native.usage())))
+    if (this.#native !== null) return camel(JSON.parse(await this.#ask((native) => native.usage())))
+    // It has ended; what is still in its pipes is being read.
+    if (this.#settled === null) await new Promise((resolve) => this.#settle.push(resolve))
+    if (this.#settled.outcome === null) throw this.#settled.error
+    return this.#settled.outcome.usage
   }
 
   /** Stops every process of the sandbox, until `thaw`. Deadlines run on. */
   async freeze() {
-    this.#tell((native) => native.freeze())
+    await this.#ask((native) => native.freeze())
   }
 
   async thaw() {
-    this.#tell((native) => native.thaw())
+    await this.#ask((native) => native.thaw())
   }
 
   /** Changes limits: keys of the section `limits`. What is not given stays. */
   async update(limits) {
-    this.#tell((native) => native.update(text(limits)))
+    await this.#ask((native) => native.update(text(limits)))
   }
 
-  #end() {
-    if (this.#settled.outcome === null) throw this.#settled.error
-    return this.#settled.outcome
-  }
-
+  /** Says it to whoever is still there. */
   #tell(what) {
     if (this.#native !== null) call(() => what(this.#native))
+  }
+
+  /** The same, of what may take long. */
+  async #ask(what) {
+    return this.#native === null ? undefined : later(() => what(this.#native))
   }
 
   /** Keeps the event loop alive until the end (the default). */

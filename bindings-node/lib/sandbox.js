@@ -8,8 +8,6 @@ const options = require('./options.js')
 const { camel, written } = require('./outcome.js')
 const { Process } = require('./process.js')
 
-const PIPED = ['null', 'pipe', 'pipe']
-
 /** A checked, reusable description. Nothing runs yet. */
 class Sandbox {
   #native
@@ -151,26 +149,26 @@ class Session {
 
   /** What everything inside has used until now. */
   async usage() {
-    return camel(JSON.parse(call(() => this.#open().usage())))
+    return camel(JSON.parse(await later(() => this.#open().usage())))
   }
 
   /** Stops every process inside, until `thaw`. Deadlines run on. */
   async freeze() {
-    call(() => this.#open().freeze())
+    await later(() => this.#open().freeze())
   }
 
   async thaw() {
-    call(() => this.#open().thaw())
+    await later(() => this.#open().thaw())
   }
 
   /** Changes limits: keys of the section `limits`. What is not given stays. */
   async update(limits) {
-    call(() => this.#open().update(options.text(limits)))
+    await later(() => this.#open().update(options.text(limits)))
   }
 
   /** Kills everything inside. The session stays. */
   async killAll() {
-    call(() => this.#open().killAll())
+    await later(() => this.#open().killAll())
   }
 
   /** Kills everything inside, and ends. Closing twice is no error. */
@@ -192,8 +190,8 @@ function callText(plain) {
 
 function payload(argv, live, callOptions) {
   return {
-    argv: options.command(argv), call: callOptions, stdio: options.streams(live, PIPED), fds: options.attached(live.fds),
-    keepRoot: live.keepRoot === true,
+    argv: options.command(argv), call: callOptions, stdio: options.streams(live), terminal: options.terminalSize(live.terminal),
+    fds: options.attached(live.fds), keepRoot: live.keepRoot === true,
   }
 }
 

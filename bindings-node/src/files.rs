@@ -1,6 +1,7 @@
 //! Owns: the handles on a sandbox's files and on a root that was kept.
 //! Must not: do on the event loop what may take long; keep more than what was asked for.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -86,14 +87,14 @@ impl Files {
     #[napi]
     pub fn reader(&self, at: Given) -> AsyncTask<Aside<File, OpenFile>> {
         let (files, at) = (self.0.clone(), path(at));
-        aside_as(move || files.reader(&at).map_err(fail), |file| OpenFile(Some(file)))
+        aside_as(move || files.reader(&at).map_err(fail), OpenFile::new)
     }
 
     /// Opens a file for writing, new or emptied.
     #[napi]
     pub fn writer(&self, at: Given) -> AsyncTask<Aside<File, OpenFile>> {
         let (files, at) = (self.0.clone(), path(at));
-        aside_as(move || files.writer(&at).map_err(fail), |file| OpenFile(Some(file)))
+        aside_as(move || files.writer(&at).map_err(fail), OpenFile::new)
     }
 
     /// What is in a directory. JSON, in pieces.
@@ -143,6 +144,12 @@ impl Files {
 #[napi]
 pub struct OpenFile(Option<File>);
 
+impl OpenFile {
+    pub fn new(file: File) -> Self {
+        Self(Some(file))
+    }
+}
+
 #[napi]
 impl OpenFile {
     /// Its number, for as long as it is open.
@@ -158,17 +165,17 @@ impl OpenFile {
     }
 }
 
-/// The changed root of a sandbox that has ended. It holds the changes until it is closed.
+/// The changed root of a sandbox that has ended. It holds the changes until it is closed, also in the middle of a call.
 #[napi]
-pub struct KeptRoot(Option<pinfold::KeptRoot>);
+pub struct KeptRoot(RefCell<Option<pinfold::KeptRoot>>);
 
 impl KeptRoot {
     pub fn new(root: pinfold::KeptRoot) -> Self {
-        Self(Some(root))
+        Self(RefCell::new(Some(root)))
     }
 
     fn get(&self) -> Result<pinfold::KeptRoot> {
-        self.0.clone().ok_or_else(|| fail(closed("kept root")))
+        self.0.borrow().clone().ok_or_else(|| fail(closed("kept root")))
     }
 }
 
@@ -196,7 +203,7 @@ impl KeptRoot {
 
     /// Lets go of it.
     #[napi]
-    pub fn close(&mut self) -> AsyncTask<Aside<()>> {
+    pub fn close(&self) -> AsyncTask<Aside<()>> {
         let mut root = self.0.take();
         aside(move || root.take().map_or(Ok(()), pinfold::KeptRoot::close).map_err(fail))
     }

@@ -1,23 +1,31 @@
 //! Owns: the handle on a payload that runs.  Must not: wait; read its streams.
 
+use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::aside::{Aside, aside};
 use crate::fail::{closed, fail, json};
-use crate::files::KeptRoot;
+use crate::files::{KeptRoot, OpenFile};
 use crate::payload;
 
 /// A payload that was started. It is killed when the handle goes.
+///
+/// Cells, because the runtime refuses `&mut self` for as long as a call of ours is on its worker pool.
 #[napi]
 pub struct Process {
     /// None: closed.
-    process: Option<Arc<pinfold::Process>>,
+    process: RefCell<Option<Arc<pinfold::Process>>>,
     /// Our ends of its pipes, until they are taken. Not the core's, which would read them to the end in `drain`.
-    streams: [Option<OwnedFd>; 3],
+    streams: [Cell<Option<OwnedFd>>; 3],
+    /// The end of its terminal to type at. What is printed there is standard output.
+    terminal: Cell<Option<File>>,
+    has_terminal: bool,
     lists_changes: bool,
 }
 
@@ -27,12 +35,24 @@ impl Process {
             process.take_stdin().map(OwnedFd::from),
             process.take_stdout().map(OwnedFd::from),
             process.take_stderr().map(OwnedFd::from),
-        ];
-        Self { process: Some(Arc::new(process)), streams, lists_changes }
+        ]
+        .map(Cell::new);
+        let terminal = process.take_terminal();
+        let has_terminal = terminal.is_some();
+        let process = RefCell::new(Some(Arc::new(process)));
+        Self { process, streams, terminal: Cell::new(terminal), has_terminal, lists_changes }
     }
 
-    fn get(&self) -> Result<&Arc<pinfold::Process>> {
-        self.process.as_ref().ok_or_else(|| fail(closed("process")))
+    fn aside<T: Send + ToNapiValue + TypeName + 'static>(
+        &self,
+        work: impl Fn(&pinfold::Process) -> pinfold::Result<T> + Send + 'static,
+    ) -> Result<AsyncTask<Aside<T>>> {
+        let process = self.get()?;
+        Ok(aside(move || work(&process).map_err(fail)))
+    }
+
+    fn get(&self) -> Result<Arc<pinfold::Process>> {
+        self.process.borrow().clone().ok_or_else(|| fail(closed("process")))
     }
 }
 
@@ -48,6 +68,12 @@ impl Process {
     #[napi(getter)]
     pub fn lists_changes(&self) -> bool {
         self.lists_changes
+    }
+
+    /// Whether it has a terminal of its own.
+    #[napi(getter)]
+    pub fn has_terminal(&self) -> bool {
+        self.has_terminal
     }
 
     /// How many bytes of each stream are kept.
@@ -70,9 +96,23 @@ impl Process {
 
     /// Our end of a piped stream, once. The caller's from here on.
     #[napi]
-    pub fn take_stream(&mut self, number: u32) -> Option<i32> {
-        let stream = self.streams.get_mut(number as usize)?;
-        stream.take().map(IntoRawFd::into_raw_fd)
+    pub fn take_stream(&self, number: u32) -> Option<i32> {
+        self.streams.get(number as usize)?.take().map(IntoRawFd::into_raw_fd)
+    }
+
+    /// The end of its terminal to type at, once: a write never waits, and fails with EAGAIN where nobody reads.
+    #[napi]
+    pub fn take_terminal(&self) -> Result<Option<OpenFile>> {
+        let Some(terminal) = self.terminal.take() else { return Ok(None) };
+        fcntl(&terminal, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
+            .map_err(|errno| Error::from_reason(errno.to_string()))?;
+        Ok(Some(OpenFile::new(terminal)))
+    }
+
+    /// Tells the terminal its new size.
+    #[napi]
+    pub fn resize(&self, size: payload::Size) -> Result<()> {
+        self.get()?.resize(size).map_err(fail)
     }
 
     /// The outcome, if it has ended: JSON. Of a root with a writable layer its changes are listed first: `drain_aside`.
@@ -84,7 +124,7 @@ impl Process {
     /// The same, off the event loop.
     #[napi]
     pub fn drain_aside(&self) -> Result<AsyncTask<Aside<Option<String>>>> {
-        let process = Arc::clone(self.get()?);
+        let process = self.get()?;
         Ok(aside(move || process.drain().map_err(fail)?.map(|outcome| json(&outcome)).transpose()))
     }
 
@@ -120,33 +160,38 @@ impl Process {
 
     /// What was used until now. JSON.
     #[napi]
-    pub fn usage(&self) -> Result<String> {
-        json(&self.get()?.usage().map_err(fail)?)
+    pub fn usage(&self) -> Result<AsyncTask<Aside<String>>> {
+        let process = self.get()?;
+        Ok(aside(move || json(&process.usage().map_err(fail)?)))
     }
 
     /// Stops every process inside.
     #[napi]
-    pub fn freeze(&self) -> Result<()> {
-        self.get()?.freeze().map_err(fail)
+    pub fn freeze(&self) -> Result<AsyncTask<Aside<()>>> {
+        self.aside(pinfold::Process::freeze)
     }
 
     /// Lets every process go on.
     #[napi]
-    pub fn thaw(&self) -> Result<()> {
-        self.get()?.thaw().map_err(fail)
+    pub fn thaw(&self) -> Result<AsyncTask<Aside<()>>> {
+        self.aside(pinfold::Process::thaw)
     }
 
     /// Changes limits. JSON.
     #[napi]
-    pub fn update(&self, limits: String) -> Result<()> {
-        self.get()?.update(&payload::limits(&limits)?).map_err(fail)
+    pub fn update(&self, limits: String) -> Result<AsyncTask<Aside<()>>> {
+        let limits = payload::limits(&limits)?;
+        self.aside(move |process| process.update(&limits))
     }
 
     /// Gives back what belongs to it, without waiting for the garbage collector.
     #[napi]
-    pub fn close(&mut self) {
-        self.process = None;
-        self.streams = [None, None, None];
+    pub fn close(&self) {
+        drop(self.process.take());
+        drop(self.terminal.take());
+        for stream in &self.streams {
+            drop(stream.take());
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Sandbox {
     #[napi]
     pub fn explain(&self, payload: Payload) -> Result<String> {
         let sandbox = self.get()?;
-        let command = payload.command(|program| sandbox.command(program))?;
+        let command = payload.command(sandbox, |program| sandbox.command(program))?;
         sandbox.explain(&command).map(|plan| plan.to_string()).map_err(fail)
     }
 
@@ -63,7 +63,7 @@ impl Sandbox {
     #[napi]
     pub fn spawn(&self, payload: Payload) -> Result<Process> {
         let sandbox = self.get()?;
-        let command = payload.command(|program| sandbox.command(program))?;
+        let command = payload.command(sandbox, |program| sandbox.command(program))?;
         let lists_changes = sandbox.config().rootfs.overlay.is_some();
         command.spawn().map(|process| Process::new(process, lists_changes)).map_err(fail)
     }

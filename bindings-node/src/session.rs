@@ -19,6 +19,14 @@ impl Session {
     pub fn new(session: pinfold::Session) -> Self {
         Self(Arc::new(session))
     }
+
+    fn aside<T: Send + ToNapiValue + TypeName + 'static>(
+        &self,
+        work: impl Fn(&pinfold::Session) -> pinfold::Result<T> + Send + 'static,
+    ) -> AsyncTask<Aside<T>> {
+        let session = Arc::clone(&self.0);
+        aside(move || work(&session).map_err(fail))
+    }
 }
 
 #[napi]
@@ -26,7 +34,7 @@ impl Session {
     /// Starts a payload. Returns when it was executed.
     #[napi]
     pub fn spawn(&self, payload: Payload) -> Result<Process> {
-        let command = payload.command(|program| self.0.command(program))?;
+        let command = payload.command(self.0.sandbox(), |program| self.0.command(program))?;
         command.spawn().map(|process| Process::new(process, false)).map_err(fail)
     }
 
@@ -50,32 +58,34 @@ impl Session {
 
     /// Kills everything inside. The session stays.
     #[napi]
-    pub fn kill_all(&self) -> Result<()> {
-        self.0.kill_all().map_err(fail)
+    pub fn kill_all(&self) -> AsyncTask<Aside<()>> {
+        self.aside(pinfold::Session::kill_all)
     }
 
     /// What was used until now. JSON.
     #[napi]
-    pub fn usage(&self) -> Result<String> {
-        json(&self.0.usage().map_err(fail)?)
+    pub fn usage(&self) -> AsyncTask<Aside<String>> {
+        let session = Arc::clone(&self.0);
+        aside(move || json(&session.usage().map_err(fail)?))
     }
 
     /// Stops every process inside.
     #[napi]
-    pub fn freeze(&self) -> Result<()> {
-        self.0.freeze().map_err(fail)
+    pub fn freeze(&self) -> AsyncTask<Aside<()>> {
+        self.aside(pinfold::Session::freeze)
     }
 
     /// Lets every process go on.
     #[napi]
-    pub fn thaw(&self) -> Result<()> {
-        self.0.thaw().map_err(fail)
+    pub fn thaw(&self) -> AsyncTask<Aside<()>> {
+        self.aside(pinfold::Session::thaw)
     }
 
     /// Changes limits. JSON.
     #[napi]
-    pub fn update(&self, limits: String) -> Result<()> {
-        self.0.update(&payload::limits(&limits)?).map_err(fail)
+    pub fn update(&self, limits: String) -> Result<AsyncTask<Aside<()>>> {
+        let limits = payload::limits(&limits)?;
+        Ok(self.aside(move |session| session.update(&limits)))
     }
 
     /// The files inside, as payloads see them.
@@ -94,15 +104,14 @@ impl Session {
     /// Writes the changes until now as a layer.
     #[napi]
     pub fn commit(&self, directory: Given) -> AsyncTask<Aside<()>> {
-        let (session, directory) = (Arc::clone(&self.0), path(directory));
-        aside(move || session.commit(&directory).map_err(fail))
+        let directory = path(directory);
+        self.aside(move |session| session.commit(&directory))
     }
 
     /// Kills everything inside, and ends.
     #[napi]
     pub fn close(&self) -> AsyncTask<Aside<()>> {
-        let session = Arc::clone(&self.0);
-        aside(move || {
+        self.aside(|session| {
             session.close();
             Ok(())
         })

@@ -168,7 +168,10 @@ test('a kept root', (t) => leavesNothing(async () => {
   await kept.commit(join(folder, 'layer'))
   assert.ok(existsSync(join(folder, 'layer/job/x')))
   assert.equal(kept.closed, false)
+  // In the middle of a call: that goes on with what it has.
+  const listed = kept.changes()
   await kept.close()
+  assert.deepEqual(await listed, outcome.changes())
   await kept.close()
   assert.equal(kept.closed, true)
   for (const gone of [() => kept.changes(), () => kept.commit(join(folder, 'other')), () => files.read('/job/x')]) assert.equal((await rejected(gone())).code, 'ERR_PINFOLD_CLOSED')

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import net from 'node:net'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
@@ -163,6 +164,21 @@ test('unref lets the program end, and the sandbox with it', async () => {
   assert.equal(status, 0)
   assert.ok(Date.now() - begun < 30_000)
   await eventually('it is gone', () => comm(Number(stdout)) !== 'sleep')
+})
+
+test('usage is told at every moment, also between the end and the outcome', async () => {
+  const p = box.spawn(['sh', '-c', 'echo x; exec sleep 60'])
+  await sleep(50)
+  // Somebody outside holds the pipe: its end is waited for after the payload's.
+  const held = openSync(`/proc/${p.pid}/fd/1`, 'w')
+  p.wait()
+  p.kill()
+  while (p.outcome === null) assert.ok((await p.usage()).cpuUserMs >= 0)
+  closeSync(held)
+  assert.deepEqual(await p.usage(), p.outcome.usage)
+  const failed = box.spawn(['no-such-program'])
+  failed.catch(() => {})
+  await assert.rejects(failed.usage(), (error) => error.kind === 'program_not_found')
 })
 
 test('dispose kills and waits', async () => {

@@ -1,4 +1,6 @@
 // What the compiler must know, and what it must refuse. Compiled, not run.
+import type { Duplex } from 'node:stream'
+
 import { expectTypeOf } from 'expect-type'
 
 import { AbortError, Change, CommandFailed, Ended, FileEntry, FileStatus, Files, KeptRoot, Outcome, Process, ProcessEvent, RemoteError, Sandbox, SandboxError, SandboxOptions, Session, TimedOut, doctor, run, runModule, spawn } from 'pinfold'
@@ -20,6 +22,8 @@ for await (const event of box.spawn(['true'])) {
   if (event.type === 'exit') expectTypeOf(event.outcome).toEqualTypeOf<Outcome>()
   else expectTypeOf(event.data).toEqualTypeOf<Buffer>()
 }
+expectTypeOf(box.spawn(['sh'], { terminal: { columns: 100, rows: 30 } }).terminal).toEqualTypeOf<Duplex | null>()
+box.spawn(['sh'], { terminal: true }).resize({ columns: 1, rows: 1 })
 box.spawn(['true']).on('exit', (ended) => expectTypeOf(ended).toEqualTypeOf<Outcome>())
 expectTypeOf(await box.open()).toEqualTypeOf<Session>()
 const session = await box.open()
@@ -55,6 +59,8 @@ if (error instanceof RemoteError) expectTypeOf(error.remoteStack).toEqualTypeOf<
 run('ls -l')
 // @ts-expect-error a bare number could be seconds or milliseconds
 run(['true'], { timeout: 5 })
+// @ts-expect-error a terminal has rows
+run(['true'], { terminal: { columns: 80 } })
 // @ts-expect-error there is no such option
 new Sandbox({ memroy: '1M' })
 // @ts-expect-error belongs to a call
