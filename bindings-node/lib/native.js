@@ -22,6 +22,16 @@ function withoutNetwork(report) {
   }
 }
 
+/** What to type. */
+function advice(name) {
+  if (!name.startsWith('linux-')) {
+    const image = `node:${process.versions.node.split('.')[0]}`
+    return `there is none: Pinfold runs on Linux. Use a virtual machine, or a container that may make namespaces: docker run --rm --privileged -v "$PWD:/app" -w /app ${image} npm test`
+  }
+  if (!/-(x64|arm64)-/.test(name)) return 'there is none: Pinfold is written for x64 and arm64'
+  return `install it with: npm install pinfold-${name} (npm leaves it out with --omit=optional, or when node_modules was copied from another kind of machine)`
+}
+
 function load() {
   const name = platform()
   const local = join(__dirname, '..', `pinfold.${name}.node`)
@@ -30,11 +40,8 @@ function load() {
     return require(`pinfold-${name}`)
   } catch (cause) {
     const missing = cause.code === 'MODULE_NOT_FOUND'
-    const advice = name.startsWith('linux-')
-      ? `install it with: npm install pinfold-${name} (npm leaves it out with --omit=optional, or when node_modules was copied from another kind of machine)`
-      : 'Pinfold runs on Linux: use a virtual machine or a container there'
     const error = new Error(
-      missing ? `the package pinfold-${name}, which holds Pinfold's native part, is not installed; ${advice}`
+      missing ? `the package pinfold-${name}, which holds Pinfold's native part, is not installed; ${advice(name)}`
         : `the native part of Pinfold, pinfold-${name}, can't be loaded: ${cause.message}`,
       { cause },
     )
