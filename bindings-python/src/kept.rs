@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 
-use crate::errors::Raised;
 use crate::files::Files;
 use crate::owned::Owned;
 
@@ -14,7 +13,7 @@ pub struct KeptRoot(Owned<pinfold::KeptRoot>);
 
 impl KeptRoot {
     pub fn new(kept: pinfold::KeptRoot) -> Self {
-        Self(Owned::new(kept))
+        Self(Owned::new("kept root", kept))
     }
 }
 
@@ -22,20 +21,17 @@ impl KeptRoot {
 impl KeptRoot {
     /// What was changed, as JSON.
     fn changes(&self, py: Python<'_>) -> PyResult<String> {
-        let kept = self.0.get(py, "kept root")?;
-        let changes = py.detach(|| kept.changes()).map_err(|error| error.raise(py))?;
-        crate::json(&changes)
+        crate::json(&self.0.ask(py, pinfold::KeptRoot::changes)?)
     }
 
     /// Writes the changes to a directory.
     fn commit(&self, py: Python<'_>, directory: PathBuf) -> PyResult<()> {
-        let kept = self.0.get(py, "kept root")?;
-        py.detach(|| kept.commit(directory)).map_err(|error| error.raise(py))
+        self.0.ask(py, |kept| kept.commit(directory))
     }
 
     /// Its files.
     fn files(&self, py: Python<'_>) -> PyResult<Files> {
-        Ok(Files::new(self.0.get(py, "kept root")?.files()))
+        Ok(Files::new(self.0.get(py)?.files()))
     }
 
     /// Lets go of it.
@@ -45,7 +41,7 @@ impl KeptRoot {
 
     /// Whether it can't be used any more.
     fn closed(&self, py: Python<'_>) -> bool {
-        self.0.get(py, "kept root").is_err()
+        self.0.get(py).is_err()
     }
 }
 

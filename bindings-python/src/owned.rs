@@ -12,17 +12,26 @@ use crate::errors::Raised;
 /// A live thing.
 pub struct Owned<T> {
     live: Mutex<Option<Arc<T>>>,
+    /// What people call it.
+    name: &'static str,
     /// The process that opened it.
     owner: u32,
 }
 
-impl<T> Owned<T> {
-    pub fn new(live: T) -> Self {
-        Self { live: Mutex::new(Some(Arc::new(live))), owner: std::process::id() }
+impl<T: Send + Sync> Owned<T> {
+    pub fn new(name: &'static str, live: T) -> Self {
+        Self { live: Mutex::new(Some(Arc::new(live))), name, owner: std::process::id() }
     }
 
-    /// It, unless it was closed or belongs to another process. `what` names it.
-    pub fn get(&self, py: Python<'_>, what: &str) -> PyResult<Arc<T>> {
+    /// Asks something of it, without the interpreter's lock.
+    pub fn ask<R: Send>(&self, py: Python<'_>, what: impl FnOnce(&T) -> pinfold::Result<R> + Send) -> PyResult<R> {
+        let live = self.get(py)?;
+        py.detach(|| what(&live)).map_err(|error| error.raise(py))
+    }
+
+    /// It, unless it was closed or belongs to another process.
+    pub fn get(&self, py: Python<'_>) -> PyResult<Arc<T>> {
+        let what = self.name;
         let closed =
             |message: String, hint: &str| Error::of_front_end(ErrorKind::Closed, message, None, Some(hint)).raise(py);
         if std::process::id() != self.owner {

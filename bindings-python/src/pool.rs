@@ -2,7 +2,6 @@
 
 use pyo3::prelude::*;
 
-use crate::errors::Raised;
 use crate::owned::Owned;
 use crate::session::Session;
 
@@ -12,7 +11,7 @@ pub struct Pool(Owned<pinfold::Pool>);
 
 impl Pool {
     pub fn new(pool: pinfold::Pool) -> Self {
-        Self(Owned::new(pool))
+        Self(Owned::new("pool", pool))
     }
 }
 
@@ -20,19 +19,17 @@ impl Pool {
 impl Pool {
     /// A fresh session, the caller's from here on.
     fn take(&self, py: Python<'_>) -> PyResult<Session> {
-        let pool = self.0.get(py, "pool")?;
-        py.detach(|| pool.take()).map(Session::new).map_err(|error| error.raise(py))
+        self.0.ask(py, pinfold::Pool::take).map(Session::new)
     }
 
     /// Opens one if one is missing, and says whether it did.
     fn fill_one(&self, py: Python<'_>) -> PyResult<bool> {
-        let pool = self.0.get(py, "pool")?;
-        py.detach(|| pool.fill_one()).map_err(|error| error.raise(py))
+        self.0.ask(py, pinfold::Pool::fill_one)
     }
 
     /// What it has and has done, as JSON.
     fn stats(&self, py: Python<'_>) -> PyResult<String> {
-        crate::json(&self.0.get(py, "pool")?.stats())
+        crate::json(&self.0.get(py)?.stats())
     }
 
     /// Ends those that wait.
@@ -44,7 +41,7 @@ impl Pool {
 
     /// Whether it can't be used any more.
     fn closed(&self, py: Python<'_>) -> bool {
-        self.0.get(py, "pool").is_err()
+        self.0.get(py).is_err()
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Session(Owned<pinfold::Session>);
 
 impl Session {
     pub fn new(session: pinfold::Session) -> Self {
-        Self(Owned::new(session))
+        Self(Owned::new("session", session))
     }
 }
 
@@ -24,63 +24,54 @@ impl Session {
 impl Session {
     /// Starts a payload in it.
     fn spawn(&self, py: Python<'_>, call: Call<'_>) -> PyResult<Process> {
-        let session = self.0.get(py, "session")?;
+        let session = self.0.get(py)?;
         let command = call.command(py, session.sandbox(), |program| session.command(program))?;
         py.detach(|| command.spawn()).map(Process::new).map_err(|error| error.raise(py))
     }
 
     /// Sends a signal to every payload that runs.
     fn signal(&self, py: Python<'_>, number: i32) -> PyResult<()> {
-        self.0.get(py, "session")?.signal(number).map_err(|error| error.raise(py))
+        self.0.ask(py, |session| session.signal(number))
     }
 
     /// Kills everything inside; it stays open.
     fn kill_all(&self, py: Python<'_>) -> PyResult<()> {
-        let session = self.0.get(py, "session")?;
-        py.detach(|| session.kill_all()).map_err(|error| error.raise(py))
+        self.0.ask(py, pinfold::Session::kill_all)
     }
 
     /// What everything inside has used until now, as JSON.
     fn usage(&self, py: Python<'_>) -> PyResult<String> {
-        let live = self.0.get(py, "session")?;
-        let usage = py.detach(|| live.usage()).map_err(|error| error.raise(py))?;
-        crate::json(&usage)
+        crate::json(&self.0.ask(py, pinfold::Session::usage)?)
     }
 
     /// Stops every process until `thaw`.
     fn freeze(&self, py: Python<'_>) -> PyResult<()> {
-        let live = self.0.get(py, "session")?;
-        py.detach(|| live.freeze()).map_err(|error| error.raise(py))
+        self.0.ask(py, pinfold::Session::freeze)
     }
 
     /// Lets every process go on.
     fn thaw(&self, py: Python<'_>) -> PyResult<()> {
-        let live = self.0.get(py, "session")?;
-        py.detach(|| live.thaw()).map_err(|error| error.raise(py))
+        self.0.ask(py, pinfold::Session::thaw)
     }
 
     /// Changes limits; `options` as JSON.
     fn update(&self, py: Python<'_>, options: &str) -> PyResult<()> {
-        let live = self.0.get(py, "session")?;
-        crate::limits(options).and_then(|limits| py.detach(|| live.update(&limits))).map_err(|error| error.raise(py))
+        self.0.ask(py, |session| session.update(&crate::limits(options)?))
     }
 
     /// The files inside.
     fn files(&self, py: Python<'_>) -> PyResult<Files> {
-        self.0.get(py, "session")?.files().map(Files::new).map_err(|error| error.raise(py))
+        self.0.ask(py, pinfold::Session::files).map(Files::new)
     }
 
     /// What was changed so far, as JSON.
     fn changes(&self, py: Python<'_>) -> PyResult<String> {
-        let session = self.0.get(py, "session")?;
-        let changes = py.detach(|| session.changes()).map_err(|error| error.raise(py))?;
-        crate::json(&changes)
+        crate::json(&self.0.ask(py, pinfold::Session::changes)?)
     }
 
     /// Writes the changes so far to a directory.
     fn commit(&self, py: Python<'_>, directory: PathBuf) -> PyResult<()> {
-        let session = self.0.get(py, "session")?;
-        py.detach(|| session.commit(directory)).map_err(|error| error.raise(py))
+        self.0.ask(py, |session| session.commit(directory))
     }
 
     /// Kills everything inside, for good.
@@ -92,7 +83,7 @@ impl Session {
 
     /// Whether it can't be used any more.
     fn closed(&self, py: Python<'_>) -> bool {
-        self.0.get(py, "session").map_or(true, |session| session.is_closed())
+        self.0.get(py).map_or(true, |session| session.is_closed())
     }
 }
 

@@ -46,6 +46,8 @@ WAITS = {
     "wait": "box.spawn(['sleep', mark]).wait()",
     "module": "pinfold.run(['sleep', mark])",
     "events": "list(box.spawn(['sleep', mark]))",
+    # The kernel gives the signal to a thread that does not wait.
+    "another thread": "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}); box.run(['sleep', mark])",
     "async": "asyncio.run(pinfold.AsyncSandbox(box).run(['sleep', mark]))",
 }
 
@@ -54,7 +56,8 @@ WAITS = {
 def test_ctrl_c_kills_the_tree(how):
     mark = f"{os.getpid()}.{[*WAITS].index(how)}1"
     program = f"""
-        import asyncio, sys, time, pinfold
+        import asyncio, signal, sys, threading, time, pinfold
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         mark = sys.argv[1]
         box = pinfold.Sandbox()
         box.run(["true"])

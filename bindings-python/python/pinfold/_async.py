@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from ._aio import AsyncReader, AsyncTerminal, AsyncWriter
 from ._call import describe
 from ._failures import WaitTimeout
+from ._live import AsyncClosing
 from ._outcome import from_native
-from ._process import Event, Live
+from ._process import Event, Live, taken
 from ._sandbox import Sandbox
 from ._session import SessionBase
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import AsyncIterator, Callable, Generator, Sequence
 
     from typing_extensions import Self, Unpack
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from ._kept import KeptRoot
     from ._native import Process as NativeProcess
     from ._outcome import Outcome, Report
-    from ._types import Arg, CallOptions, Env, HasFileno, SpawnOptions, Stdio, TerminalSize
+    from ._types import Arg, SpawnOptions
 
 
-class AsyncProcess(Live):
+class AsyncProcess(Live, AsyncClosing):
     """A payload that was started, for asyncio. Leaving its ``async with`` block, cancelling a task that waits for it,
     ``close()`` and garbage collection kill the whole tree.
 
@@ -57,35 +57,35 @@ class AsyncProcess(Live):
         yield
 
     @property
+    def _may_take(self) -> bool:
+        return self._outcome is None and self._ended is None
+
+    @property
     def stdin(self) -> AsyncWriter | None:
         """The writing end of a piped standard input. Close it to let the payload see the end."""
-        if self._stdin is None and self._outcome is None and self._ended is None:
-            number = self._native.take_stdin()
-            self._stdin = None if number is None else AsyncWriter(number)
+        if self._stdin is None and self._may_take:
+            self._stdin = taken(self._native.take_stdin(), AsyncWriter)
         return self._stdin
 
     @property
     def stdout(self) -> AsyncReader | None:
         """The reading end of a piped standard output. Who takes it reads it: it is then not in the outcome."""
-        if self._stdout is None and self._outcome is None and self._ended is None:
-            number = self._native.take_stdout()
-            self._stdout = None if number is None else AsyncReader(number)
+        if self._stdout is None and self._may_take:
+            self._stdout = taken(self._native.take_stdout(), AsyncReader)
         return self._stdout
 
     @property
     def stderr(self) -> AsyncReader | None:
         """The reading end of a piped standard error, as ``stdout``."""
-        if self._stderr is None and self._outcome is None and self._ended is None:
-            number = self._native.take_stderr()
-            self._stderr = None if number is None else AsyncReader(number)
+        if self._stderr is None and self._may_take:
+            self._stderr = taken(self._native.take_stderr(), AsyncReader)
         return self._stderr
 
     @property
     def terminal(self) -> AsyncTerminal | None:
         """Our end of its terminal, if it has one. Who takes it reads it: what is printed is then not in the outcome."""
-        if self._terminal is None and self._outcome is None and self._ended is None:
-            number = self._native.take_terminal()
-            self._terminal = None if number is None else AsyncTerminal(number)
+        if self._terminal is None and self._may_take:
+            self._terminal = taken(self._native.take_terminal(), AsyncTerminal)
         return self._terminal
 
     def _watch(self) -> asyncio.Future[Outcome]:
@@ -172,14 +172,6 @@ class AsyncProcess(Live):
     def __del__(self) -> None:
         self._unwatch()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
     async def __aiter__(self) -> AsyncIterator[Event]:
         queue: asyncio.Queue[Event | None] = asyncio.Queue(maxsize=16)
 
@@ -224,73 +216,26 @@ class AsyncRunner:
     def _start(self, call: Call) -> NativeProcess:
         raise NotImplementedError
 
-    async def run(
-        self,
-        argv: Sequence[Arg],
-        *,
-        stdin: Stdio = None,
-        stdout: Stdio = None,
-        stderr: Stdio = None,
-        input: str | bytes | None = None,
-        env: Env | None = None,
-        fds: Mapping[str, int | HasFileno] | None = None,
-        terminal: TerminalSize = None,
-        check: bool = False,
-        **options: Unpack[CallOptions],
-    ) -> Outcome:
+    async def run(self, argv: Sequence[Arg], *, check: bool = False, **options: Unpack[SpawnOptions]) -> Outcome:
         """Runs a payload to its end, as ``Sandbox.run``. Cancelling it kills the whole tree before it returns.
 
         Raises:
             SandboxError: nothing ran; its classes say why.
             CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall time ended it.
         """
-        process = self.spawn(
-            argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            input=input,
-            env=env,
-            fds=fds,
-            terminal=terminal,
-            **options,
-        )
-        outcome = await _to_the_end(process)
+        outcome = await _to_the_end(self.spawn(argv, **options))
         return outcome.check(argv) if check else outcome
 
-    def spawn(
-        self,
-        argv: Sequence[Arg],
-        *,
-        stdin: Stdio = None,
-        stdout: Stdio = None,
-        stderr: Stdio = None,
-        input: str | bytes | None = None,
-        env: Env | None = None,
-        fds: Mapping[str, int | HasFileno] | None = None,
-        terminal: TerminalSize = None,
-        **options: Unpack[CallOptions],
-    ) -> AsyncProcess:
+    def spawn(self, argv: Sequence[Arg], **options: Unpack[SpawnOptions]) -> AsyncProcess:
         """Starts a payload and returns when its program was executed. It may be awaited, and need not be.
 
         Raises:
             SandboxError: nothing ran; its classes say why.
         """
-        call = describe(
-            argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            input=input,
-            env=env,
-            fds=fds,
-            terminal=terminal,
-            **options,
-        )
-        return AsyncProcess(self._start(call), argv)
+        return AsyncProcess(self._start(describe(argv, **options)), argv)
 
 
-class AsyncSession(SessionBase, AsyncRunner):
+class AsyncSession(SessionBase, AsyncRunner, AsyncClosing):
     """One live sandbox, for asyncio, as ``Session``. Made by ``AsyncSandbox.open()``.
 
     Leaving its ``async with`` block, ``close()`` and garbage collection kill everything inside.
@@ -313,14 +258,6 @@ class AsyncSession(SessionBase, AsyncRunner):
 
     async def close(self) -> None:
         """Kills everything inside and waits until it is gone, at most a second. More than once does nothing."""
-        self._native.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
         self._native.close()
 
 
@@ -380,20 +317,13 @@ class AsyncSandbox(AsyncRunner):
         """What will be enforced, and what was weakened and why."""
         return self.sandbox.report
 
-    def explain(
-        self,
-        argv: Sequence[Arg],
-        *,
-        env: Env | None = None,
-        fds: Mapping[str, int | HasFileno] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> str:
+    def explain(self, argv: Sequence[Arg], **options: Unpack[SpawnOptions]) -> str:
         """As ``Sandbox.explain``.
 
         Raises:
             ConfigError: the call can't mean anything.
         """
-        return self.sandbox.explain(argv, env=env, fds=fds, **options)
+        return self.sandbox.explain(argv, **options)
 
     async def run_kept(
         self, argv: Sequence[Arg], *, check: bool = False, **options: Unpack[SpawnOptions]

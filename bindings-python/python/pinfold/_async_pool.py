@@ -9,20 +9,19 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ._async import AsyncSandbox, AsyncSession
+from ._live import AsyncClosing
 from ._pool import PoolBase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from ._outcome import Outcome
     from ._sandbox import Sandbox
     from ._types import Arg, SpawnOptions
 
 
-class AsyncPool(PoolBase):
+class AsyncPool(PoolBase, AsyncClosing):
     """Sandboxes that are open already, for asyncio, as ``Pool``.
 
     Making it opens all of them, which holds a loop up: make it before the loop runs, or small.
@@ -68,12 +67,4 @@ class AsyncPool(PoolBase):
 
     async def close(self) -> None:
         """Ends those that wait. Sessions that were taken go on. More than once does nothing."""
-        self._native.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
         self._native.close()

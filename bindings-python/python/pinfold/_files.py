@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, Protocol, Union
 
-from ._process import refuse_pickle
+from ._live import refuse_pickle
 from ._value import value
 
 if TYPE_CHECKING:

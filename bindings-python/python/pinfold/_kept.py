@@ -10,19 +10,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ._errors import SandboxLost
 from ._files import Files
+from ._live import Closing, refuse_pickle
 from ._outcome import changes_from
-from ._process import refuse_pickle
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
-
     from . import _native
     from ._outcome import Change
 
 
-class KeptRoot:
+class KeptRoot(Closing):
     """The changed root of a sandbox that has ended: ``outcome, kept = box.run_kept([..])``.
 
     It holds the changes in memory, or the lock on their directory. Leaving its ``with`` block, ``close()`` and garbage
@@ -73,14 +69,6 @@ class KeptRoot:
     def close(self) -> None:
         """Lets go of it. More than once does nothing."""
         self._native.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> NoReturn:
         refuse_pickle(type(self).__name__, "commit() it to a directory")

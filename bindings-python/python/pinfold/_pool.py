@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NoReturn
 
-from ._process import refuse_pickle
+from ._live import Closing, refuse_pickle
 from ._session import Session
 from ._value import value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
-
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Unpack
 
     from . import _native
     from ._outcome import Outcome
@@ -72,7 +70,7 @@ class PoolBase:
         return f"<{type(self).__name__} of {self.sandbox!r}: {'closed' if self.closed else self.stats()}>"
 
 
-class Pool(PoolBase):
+class Pool(PoolBase, Closing):
     """Sandboxes that are open already, so that the next payload costs a spawn and no set-up. Each is used once.
 
     A pool has no thread. What was taken is replaced by ``fill()``, which you call when there is time, usually after an
@@ -132,11 +130,3 @@ class Pool(PoolBase):
     def close(self) -> None:
         """Ends those that wait. Sessions that were taken go on. More than once does nothing."""
         self._native.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

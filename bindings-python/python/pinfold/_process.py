@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import select
 from collections import namedtuple
 
-from ._encode import to_json
-from ._outcome import Outcome, Usage, from_native, usage_from
+from ._live import Closing, Group, refuse_pickle
+from ._outcome import Outcome, from_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
-    from typing import Any, BinaryIO, Literal, NamedTuple, NoReturn
-
-    from typing_extensions import Self
+    from typing import BinaryIO, Literal, NamedTuple, NoReturn, TypeVar
 
     from ._native import Process as NativeProcess
     from ._terminal import Terminal
     from ._types import Arg
+
+    End = TypeVar("End")
 
 
 if TYPE_CHECKING:
@@ -46,16 +44,12 @@ else:
     Event.data.__doc__ = "What, as it came: not necessarily a line, never empty."
 
 
-def refuse_pickle(what: str, instead: str) -> NoReturn:
-    """A live object can't travel."""
-    raise TypeError(f"a {what} is live and can't be pickled or copied; {instead}")
-
-
-class Live:
+class Live(Group):
     """What ``Process`` and ``AsyncProcess`` have in common: everything that does not wait."""
 
     __slots__ = ("__weakref__", "_native", "_outcome", "_stderr", "_stdin", "_stdout", "_terminal", "argv")
 
+    _native: NativeProcess
     argv: tuple[Arg, ...]
     """The program and its arguments."""
 
@@ -128,47 +122,6 @@ class Live:
         if self._outcome is None:
             self._native.cancel()
 
-    def usage(self) -> Usage:
-        """What the payload has used until now.
-
-        Raises:
-            SandboxClosed: it was closed.
-            UnsupportedError: this can't be told without a group, which any limit that needs one makes.
-        """
-        return usage_from(json.loads(self._native.usage()))
-
-    def freeze(self) -> None:
-        """Stops every process until ``thaw()``. Deadlines run on; killing and closing work.
-
-        Raises:
-            SandboxClosed: it was closed.
-            UnsupportedError: the sandbox is in no group.
-            SetupError: a process did not stop within five seconds.
-        """
-        self._native.freeze()
-
-    def thaw(self) -> None:
-        """Lets every process go on. One that is not frozen is no error.
-
-        Raises:
-            SandboxClosed: it was closed.
-            UnsupportedError: the sandbox is in no group.
-        """
-        self._native.thaw()
-
-    def update(self, **limits: Any) -> None:
-        """Changes limits; what is not given stays as it is: ``update(memory="64M", pids=32)``.
-
-        Args:
-            limits: shorthands and ``limits={..}``: memory, memory_high, swap, pids, cpus, cpu_weight, cpuset, io.
-
-        Raises:
-            ConfigError: a value that can't be, or nothing that can be changed.
-            UnsupportedError: the sandbox's group has no controller for it.
-            SetupError: the kernel refuses, such as less memory than is in use.
-        """
-        self._native.update(to_json(limits))
-
     def __reduce__(self) -> NoReturn:
         refuse_pickle(type(self).__name__, "pickle its outcome")
 
@@ -186,7 +139,31 @@ def _read(number: int) -> bytes:
         return b""  # Nobody has the other end of a terminal any more.
 
 
-class Process(Live):
+def taken(number: int | None, make: Callable[[int], End]) -> End | None:
+    """Our end of a stream, if there is one to take."""
+    return None if number is None else make(number)
+
+
+def _written(number: int) -> BinaryIO:
+    return os.fdopen(number, "wb")
+
+
+def _read_from(number: int) -> BinaryIO:
+    # What a terminal prints is standard output, and ends as a pipe does.
+    if os.isatty(number):
+        from ._terminal import Terminal
+
+        return io.BufferedReader(Terminal(number))
+    return os.fdopen(number, "rb")
+
+
+def _typed_at(number: int) -> Terminal:
+    from ._terminal import Terminal
+
+    return Terminal(number, "r+")
+
+
+class Process(Live, Closing):
     """A payload that was started. Leaving its ``with`` block, ``close()`` and garbage collection kill the whole tree.
 
     Iterating gives what it writes as ``Event`` objects, tagged with their stream, until both streams end.
@@ -201,50 +178,32 @@ class Process(Live):
         self._stderr: BinaryIO | None = None
         self._terminal: Terminal | None = None
 
-    @staticmethod
-    def _opened(taken: BinaryIO | None, take: Callable[[], int | None], mode: str) -> BinaryIO | None:
-        if taken is not None:
-            return taken
-        number = take()
-        if number is None:
-            return None
-        # What a terminal prints is standard output, and ends as a pipe does.
-        if os.isatty(number):
-            from ._terminal import Terminal
-
-            return io.BufferedReader(Terminal(number))
-        return os.fdopen(number, mode)  # type: ignore[return-value]
-
     @property
     def stdin(self) -> BinaryIO | None:
         """The writing end of a piped standard input, buffered. Close it to let the payload see the end."""
         if self._stdin is None and self._outcome is None:
-            self._stdin = self._opened(None, self._native.take_stdin, "wb")
+            self._stdin = taken(self._native.take_stdin(), _written)
         return self._stdin
 
     @property
     def stdout(self) -> BinaryIO | None:
         """The reading end of a piped standard output. Who takes it reads it: it is then not in the outcome."""
         if self._stdout is None and self._outcome is None:
-            self._stdout = self._opened(None, self._native.take_stdout, "rb")
+            self._stdout = taken(self._native.take_stdout(), _read_from)
         return self._stdout
 
     @property
     def stderr(self) -> BinaryIO | None:
         """The reading end of a piped standard error, as ``stdout``."""
         if self._stderr is None and self._outcome is None:
-            self._stderr = self._opened(None, self._native.take_stderr, "rb")
+            self._stderr = taken(self._native.take_stderr(), _read_from)
         return self._stderr
 
     @property
     def terminal(self) -> Terminal | None:
         """Our end of its terminal, if it has one. Who takes it reads it: what is printed is then not in the outcome."""
         if self._terminal is None and self._outcome is None:
-            number = self._native.take_terminal()
-            if number is not None:
-                from ._terminal import Terminal
-
-                self._terminal = Terminal(number, "r+")
+            self._terminal = taken(self._native.take_terminal(), _typed_at)
         return self._terminal
 
     def wait(self, timeout: float | None = None) -> Outcome:
@@ -278,14 +237,6 @@ class Process(Live):
                     stream.close()
                 except BrokenPipeError:
                     pass  # What was still buffered has no reader any more.
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Event]:
         waiting = select.poll()

@@ -12,14 +12,14 @@ from ._process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from typing_extensions import Unpack
 
     from ._call import Call
     from ._native import Process as NativeProcess
     from ._outcome import Outcome
-    from ._types import Arg, CallOptions, Env, HasFileno, Stdio, TerminalSize
+    from ._types import Arg, SpawnOptions
 
 
 class Runner:
@@ -30,20 +30,7 @@ class Runner:
     def _start(self, call: Call) -> NativeProcess:
         raise NotImplementedError
 
-    def run(
-        self,
-        argv: Sequence[Arg],
-        *,
-        stdin: Stdio = None,
-        stdout: Stdio = None,
-        stderr: Stdio = None,
-        input: str | bytes | None = None,
-        env: Env | None = None,
-        fds: Mapping[str, int | HasFileno] | None = None,
-        terminal: TerminalSize = None,
-        check: bool = False,
-        **options: Unpack[CallOptions],
-    ) -> Outcome:
+    def run(self, argv: Sequence[Arg], *, check: bool = False, **options: Unpack[SpawnOptions]) -> Outcome:
         """Runs a payload to its end.
 
         Args:
@@ -63,47 +50,13 @@ class Runner:
             SandboxError: nothing ran; its classes say why.
             CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall time ended it.
         """
-        call = describe(
-            argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            input=input,
-            env=env,
-            fds=fds,
-            terminal=terminal,
-            **options,
-        )
-        outcome = Process(self._start(call), argv).wait()
+        outcome = self.spawn(argv, **options).wait()
         return outcome.check(argv) if check else outcome
 
-    def spawn(
-        self,
-        argv: Sequence[Arg],
-        *,
-        stdin: Stdio = None,
-        stdout: Stdio = None,
-        stderr: Stdio = None,
-        input: str | bytes | None = None,
-        env: Env | None = None,
-        fds: Mapping[str, int | HasFileno] | None = None,
-        terminal: TerminalSize = None,
-        **options: Unpack[CallOptions],
-    ) -> Process:
+    def spawn(self, argv: Sequence[Arg], **options: Unpack[SpawnOptions]) -> Process:
         """Starts a payload and returns when its program was executed. The arguments are those of ``run``.
 
         Raises:
             SandboxError: nothing ran; its classes say why.
         """
-        call = describe(
-            argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            input=input,
-            env=env,
-            fds=fds,
-            terminal=terminal,
-            **options,
-        )
-        return Process(self._start(call), argv)
+        return Process(self._start(describe(argv, **options)), argv)

@@ -90,21 +90,13 @@ class Sandbox(Runner):
         told = json.loads(self._native.report())
         return Report(told["enforced"], tuple(Degradation(**one) for one in told["degradations"]))
 
-    def explain(
-        self,
-        argv: Sequence[Arg],
-        *,
-        env: Env | None = None,
-        fds: Mapping[str, int | HasFileno] | None = None,
-        **options: Unpack[CallOptions],
-    ) -> str:
+    def explain(self, argv: Sequence[Arg], **options: Unpack[SpawnOptions]) -> str:
         """What would be done for this payload, one operation per line with the config key it comes from. Runs nothing.
 
         Raises:
             ConfigError: the call can't mean anything.
         """
-        call = describe(argv, env=env, fds=fds, **options)
-        return self._native.explain(call)
+        return self._native.explain(describe(argv, **options))
 
     def run_kept(
         self, argv: Sequence[Arg], *, check: bool = False, **options: Unpack[SpawnOptions]

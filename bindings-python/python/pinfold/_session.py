@@ -5,39 +5,36 @@ Start at: ``Session``.
 
 from __future__ import annotations
 
-import json
 import os
 
-from ._encode import to_json
-from ._outcome import Usage, changes_from, usage_from
-from ._process import refuse_pickle
+from ._live import Closing, Group, refuse_pickle
+from ._outcome import changes_from
 from ._run import Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
-    from typing_extensions import Self
-
-    from . import _native
     from ._call import Call
     from ._files import Files
+    from ._native import Process as NativeProcess
+    from ._native import Session as NativeSession
     from ._outcome import Change, Report
     from ._sandbox import Sandbox
 
 
-class SessionBase:
+class SessionBase(Group):
     """What ``Session`` and ``AsyncSession`` have in common: everything that does not wait."""
 
     __slots__ = ("__weakref__", "_native", "sandbox")
 
+    _native: NativeSession
     sandbox: Sandbox
     """The description it was opened from."""
 
-    def __init__(self, sandbox: Sandbox, native: _native.Session | None = None) -> None:
+    def __init__(self, sandbox: Sandbox, native: NativeSession | None = None) -> None:
         self.sandbox = sandbox
-        self._native: _native.Session = sandbox._native.open() if native is None else native
+        self._native = sandbox._native.open() if native is None else native
 
     @property
     def report(self) -> Report:
@@ -89,48 +86,7 @@ class SessionBase:
         """
         self._native.signal(number)
 
-    def usage(self) -> Usage:
-        """What everything inside has used until now.
-
-        Raises:
-            SandboxClosed: it was closed.
-            UnsupportedError: this can't be told without a group, which any limit that needs one makes.
-        """
-        return usage_from(json.loads(self._native.usage()))
-
-    def freeze(self) -> None:
-        """Stops every process until ``thaw()``. Deadlines run on; killing and closing work.
-
-        Raises:
-            SandboxClosed: it was closed.
-            UnsupportedError: the sandbox is in no group.
-            SetupError: a process did not stop within five seconds.
-        """
-        self._native.freeze()
-
-    def thaw(self) -> None:
-        """Lets every process go on. One that is not frozen is no error.
-
-        Raises:
-            SandboxClosed: it was closed.
-            UnsupportedError: the sandbox is in no group.
-        """
-        self._native.thaw()
-
-    def update(self, **limits: Any) -> None:
-        """Changes limits; what is not given stays as it is: ``update(memory="64M", pids=32)``.
-
-        Args:
-            limits: shorthands and ``limits={..}``: memory, memory_high, swap, pids, cpus, cpu_weight, cpuset, io.
-
-        Raises:
-            ConfigError: a value that can't be, or nothing that can be changed.
-            UnsupportedError: the sandbox's group has no controller for it.
-            SetupError: the kernel refuses, such as less memory than is in use.
-        """
-        self._native.update(to_json(limits))
-
-    def _start(self, call: Call) -> _native.Process:
+    def _start(self, call: Call) -> NativeProcess:
         return self._native.spawn(call)
 
     def __reduce__(self) -> NoReturn:
@@ -140,7 +96,7 @@ class SessionBase:
         return f"<{type(self).__name__} of {self.sandbox!r}: {'closed' if self.closed else 'open'}>"
 
 
-class Session(SessionBase, Runner):
+class Session(SessionBase, Runner, Closing):
     """One live sandbox: payloads in it share files, namespaces and limits. Made by ``Sandbox.open()``.
 
     Leaving its ``with`` block, ``close()`` and garbage collection kill everything inside. What a payload leaves running
@@ -162,11 +118,3 @@ class Session(SessionBase, Runner):
     def close(self) -> None:
         """Kills everything inside and waits until it is gone, at most a second. More than once does nothing."""
         self._native.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
