@@ -180,6 +180,56 @@ fn numbers_are_those_of_the_kernels_files() {
     assert!(outcome.usage().memory_peak >= usage.memory_peak);
 }
 
+/// On hosts with v1 a sandbox uses those directories again in which only sums are counted.
+#[test]
+fn every_start_counts_from_zero() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU, IO);
+    let directory = disk_directory();
+    let sandbox = built(worker().memory("256MiB").pids(16).cpus(0.5).mount(Mount::bind(directory.path(), "/data")));
+    let patience = if slow() { "4s" } else { "400ms" };
+    let mut seen = std::collections::BTreeSet::new();
+    for round in 0..4 {
+        for args in [&["work", "200"][..], &["direct", "64", "/data/file"]] {
+            let command = sandbox.command(WORKER).args(args).timeout(patience).stdout(Stdio::null());
+            let process = command.spawn().expect("starts");
+            seen.extend(groups_of(process.id().expect("it runs")).remove(""));
+            let usage = process.wait().expect("ends").usage().clone();
+            // The hard work is only for what comes after it.
+            let bytes = usage.io.iter().flatten().map(|device| device.write_bytes.unwrap_or(0)).sum::<u64>();
+            assert!(bytes < (64 * 4096) + (256 << 10), "{round} {args:?}: {usage:?}");
+            let both = usage.cpu_user.zip(usage.cpu_system).map(|(user, system)| user + system).expect("counted");
+            assert!(both < if slow() { 4.0 } else { 0.4 }, "{round} {args:?}: {usage:?}");
+        }
+        let usage = run(&sandbox, &["exit", "0"]).usage().clone();
+        let both = usage.cpu_user.zip(usage.cpu_system).map(|(user, system)| user + system).expect("counted");
+        assert!(both < if slow() { 1.0 } else { 0.1 }, "{round}: {usage:?}");
+        assert!(usage.cpu_throttled < Some(0.1) && usage.memory_peak < Some(16 << 20), "{round}: {usage:?}");
+        let written = usage.io.iter().flatten().map(|device| device.write_bytes.unwrap_or(0)).sum::<u64>();
+        assert!(written < 64 * 4096 && usage.pids_peak == Some(1), "{round}: {usage:?}");
+    }
+    let hybrid = groups_of(std::process::id()).len() > 1 && !seen.is_empty();
+    assert!(!hybrid || seen.len() < 4, "none was used again: {seen:?}");
+    // What was changed is not used again.
+    if hybrid {
+        let name = |process: &Process| groups_of(process.id().expect("it runs"))[""].clone();
+        let frozen: Vec<PathBuf> = (0..4)
+            .map(|_| {
+                let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+                process.freeze().expect("freezes");
+                process.thaw().expect("thaws");
+                let name = name(&process);
+                process.kill().expect("dies");
+                process.wait().expect("ends");
+                name
+            })
+            .collect();
+        assert_eq!(frozen.iter().collect::<std::collections::BTreeSet<_>>().len(), frozen.len(), "{frozen:?}");
+        drop(sandbox);
+        assert!(!seen.iter().chain(&frozen).any(|path| path.exists()), "{seen:?} {frozen:?}");
+    }
+}
+
 #[test]
 fn direct_writes_are_counted_by_device() {
     let _leaks = Leaks::watch();

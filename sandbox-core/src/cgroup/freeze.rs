@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,6 +17,7 @@ const PATIENCE: u64 = 5_000_000_000;
 impl Leaf {
     /// Freeze every process, and wait until all are. Those of ours in it too: nothing inside answers until `thaw`.
     pub fn freeze(&self) -> Result<()> {
+        self.changed.store(true, Ordering::Relaxed);
         let result = match (&self.unified, self.with("freezer", "")) {
             (Some(directory), _) => freeze_unified(directory),
             (None, Some(directory)) => freeze_v1(directory),

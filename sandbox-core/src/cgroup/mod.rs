@@ -10,6 +10,7 @@ mod change;
 mod convert;
 mod device;
 mod freeze;
+mod spare;
 mod stat;
 mod sweep;
 #[cfg(feature = "cgroups")]
@@ -21,7 +22,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
@@ -33,6 +34,7 @@ use crate::{Error, ErrorKind, Result, Stage};
 
 pub(crate) use change::{changeable, no_group};
 pub(crate) use device::check as check_devices;
+pub(crate) use spare::Spare;
 #[cfg(any(test, fuzzing))]
 pub(crate) use stat::read_hostile;
 pub use stat::{Pressure, Sample};
@@ -42,11 +44,16 @@ pub(crate) use sweep::Sweep;
 /// Dropping it kills what is in it and removes it.
 #[derive(Debug)]
 pub(crate) struct Leaf {
+    name: String,
     unified: Option<Directory>,
     v1: Vec<Directory>,
     /// Processes of ours in it, which neither count against the limit nor as used.
     ours: u64,
     limits: Mutex<Limits>,
+    /// What its directories had counted when they were made, or for the sandbox before.
+    before: Sample,
+    /// By freezing or new limits: nothing of it serves another sandbox.
+    changed: AtomicBool,
 }
 
 /// The part of a leaf in one hierarchy.
@@ -69,15 +76,25 @@ const ROOM: usize = 4096;
 const GRACE: u64 = 1_000_000_000;
 
 impl Leaf {
-    /// Make it, with its limits. `ours`: how many processes of ours will be in it.
-    pub fn create(group: &Group, ours: u64) -> Result<Self> {
-        let mut leaf = Self { unified: None, v1: Vec::new(), ours, limits: Mutex::new(group.limits.clone()) };
+    /// Make it, with its limits. `ours`: how many processes of ours will be in it. `spare`: what an earlier one of the
+    /// same group has left, which fits.
+    pub fn create(group: &Group, ours: u64, spare: Option<Spare>) -> Result<Self> {
+        let mut leaf = Self {
+            name: String::new(),
+            unified: None,
+            v1: Vec::new(),
+            ours,
+            limits: Mutex::new(group.limits.clone()),
+            before: Sample::default(),
+            changed: AtomicBool::new(false),
+        };
         if let Some(place) = &group.unified {
             enable(place)?;
         }
+        let mut name = spare.map(|spare| leaf.take(spare));
         for _ in 0..100 {
-            let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            match leaf.make(group, &name) {
+            leaf.name = name.take().unwrap_or_else(next_name);
+            match leaf.make(group) {
                 // Left behind by a process that had our pid, and swept by somebody else some day.
                 Err(error) if error.errno() == Some(libc::EEXIST) => leaf.discard(),
                 Err(error) => return Err(error),
@@ -90,17 +107,21 @@ impl Leaf {
         Err(Error::launch("could not find a free name for a group", libc::EEXIST).with_origin("limits"))
     }
 
-    fn make(&mut self, group: &Group, name: &str) -> Result<()> {
-        if let Some(place) = &group.unified {
-            self.unified = Some(Directory::make(place, name, true)?);
+    /// Those of its directories that are not there yet.
+    fn make(&mut self, group: &Group) -> Result<()> {
+        if let (Some(place), None) = (&group.unified, &self.unified) {
+            self.unified = Some(Directory::make(place, &self.name, true)?);
         }
         for place in &group.v1 {
-            self.v1.push(Directory::make(place, name, false)?);
+            if !self.v1.iter().any(|directory| directory.is_at(place)) {
+                self.v1.push(Directory::make(place, &self.name, false)?);
+            }
         }
         Ok(())
     }
 
     fn discard(&mut self) {
+        self.before = Sample::default();
         for directory in self.unified.take().into_iter().chain(self.v1.drain(..)) {
             // Just made and empty; if it can't be removed it stays to be swept.
             drop(fs::remove_dir(&directory.path));
@@ -170,6 +191,7 @@ impl Leaf {
 
     /// Change limits while it is used. What is not given stays as it is.
     pub fn update(&self, change: &Limits) -> Result<()> {
+        self.changed.store(true, Ordering::Relaxed);
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let mut wanted = change.clone();
         // On v1 one file holds the sum of the two.
@@ -267,6 +289,10 @@ impl Directory {
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
     }
+}
+
+fn next_name() -> String {
+    format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Let the parent hand down what the leaf needs. Nothing is limited there.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::spare::{seconds, since};
 use super::{Directory, Leaf};
 use crate::outcome::{IoUsage, Usage};
 
@@ -40,8 +41,15 @@ pub struct Pressure {
 }
 
 impl Leaf {
-    /// Everything that the group has counted.
+    /// Everything that the group has counted for this sandbox.
     pub fn usage(&self) -> Usage {
+        let mut usage = self.sums();
+        since(&mut usage, &self.before.usage);
+        usage
+    }
+
+    /// Everything that its directories have counted.
+    fn sums(&self) -> Usage {
         let mut usage = Usage::default();
         self.cpu(&mut usage);
         self.memory(&mut usage);
@@ -71,11 +79,12 @@ impl Leaf {
             directory.number(if directory.unified { "memory.current" } else { "memory.usage_in_bytes" })
         });
         let pids = self.with("pids", "pids").and_then(|directory| directory.number("pids.current"));
-        let pressure = self.unified.as_ref().and_then(|directory| {
-            let [cpu, memory, io] =
-                ["cpu.pressure", "memory.pressure", "io.pressure"].map(|file| stalled(&directory.read(file)?));
-            (cpu.is_some() || memory.is_some() || io.is_some()).then_some(Pressure { cpu, memory, io })
-        });
+        let mut pressure = self.pressure();
+        if let (Some(now), Some(before)) = (&mut pressure, self.before.pressure) {
+            seconds(&mut now.cpu, before.cpu);
+            seconds(&mut now.memory, before.memory);
+            seconds(&mut now.io, before.io);
+        }
         Sample {
             elapsed,
             usage: self.usage(),
@@ -83,6 +92,18 @@ impl Leaf {
             pids_current: pids.map(|pids| pids.saturating_sub(self.ours)),
             pressure,
         }
+    }
+
+    /// What the next sandbox that uses these directories does not begin with.
+    pub(super) fn counted(&self) -> Sample {
+        Sample { usage: self.sums(), pressure: self.pressure(), ..Sample::default() }
+    }
+
+    fn pressure(&self) -> Option<Pressure> {
+        let directory = self.unified.as_ref()?;
+        let [cpu, memory, io] =
+            ["cpu.pressure", "memory.pressure", "io.pressure"].map(|file| stalled(&directory.read(file)?));
+        (cpu.is_some() || memory.is_some() || io.is_some()).then_some(Pressure { cpu, memory, io })
     }
 
     /// The unified hierarchy counts CPU time without any controller; throttling is the cpu controller's.

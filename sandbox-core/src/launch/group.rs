@@ -15,7 +15,8 @@ impl Start<'_> {
     pub(super) fn group(&mut self) -> Result<Option<Leaf>> {
         let Some(group) = &self.settled.group else { return Ok(None) };
         let base = &self.plan.base;
-        let leaf = Leaf::create(group, u64::from(!base.payload_is_pid1)).map_err(|error| self.advise(error))?;
+        let spare = self.kept.spare(group);
+        let leaf = Leaf::create(group, u64::from(!base.payload_is_pid1), spare).map_err(|error| self.advise(error))?;
         let mut files: Vec<(String, io::Result<OwnedFd>)> = Vec::new();
         files.extend(leaf.tasks().map(|(controllers, fd)| (tasks_name(controllers), fd)));
         files.extend(leaf.birthplace().map(|fd| (GROUP.to_owned(), fd)));

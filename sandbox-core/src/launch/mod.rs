@@ -24,11 +24,11 @@ use nix::sys::signal::SigSet;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::cancel::Canceller;
-use crate::cgroup::{Leaf, Sweep};
+use crate::cgroup::{Leaf, Spare, Sweep};
 use crate::error::{HintContext, hint_for};
 use crate::host::HostCaps;
 use crate::plan::{Fault, Fd, Handed, Op, Plan, Step};
-use crate::settle::Settled;
+use crate::settle::{Group, Settled};
 use crate::sys::{AT_RECURSIVE, MOUNT_ATTR_IDMAP, MountAttr, mount_setattr};
 use crate::{Error, ErrorKind, Result, Stage, Step as FailedStep};
 
@@ -49,6 +49,8 @@ pub(crate) struct Kept {
     preparing: Mutex<()>,
     /// Keepers that have ended or are about to, and the groups they leave: gone with the next start, or with the sandbox.
     ended: Mutex<Vec<Ended>>,
+    /// What is left of such groups for the next starts.
+    spares: Mutex<Vec<Spare>>,
     /// For groups that other hosts left.
     stale: Sweep,
     /// `/dev/null`, once a payload has needed it.
@@ -174,14 +176,30 @@ pub(crate) struct Start<'a> {
     pub claims: Vec<OwnedFd>,
 }
 
+/// How many are kept: one sandbox after another needs two, because the last one has not quite ended when the next begins.
+const SPARES: usize = 4;
+
 /// How long a failed or dropped sandbox may take to disappear.
 pub(crate) const GRACE: u64 = 1_000_000_000;
 
 impl Kept {
     /// Reap what has ended since; never blocks.
     pub fn sweep(&self) {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.retain_mut(|one| !one.is_gone());
+        let gone: Vec<Ended> = {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.extract_if(.., Ended::is_gone).collect()
+        };
+        let leaves = gone.into_iter().filter_map(|one| Arc::into_inner(one.group?)).filter_map(Leaf::into_spare);
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        spares.extend(leaves);
+        spares.truncate(SPARES);
+    }
+
+    /// What an earlier start has left of its group for this one.
+    fn spare(&self, group: &Group) -> Option<Spare> {
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = spares.iter().position(|spare| spare.fits(group))?;
+        Some(spares.swap_remove(fits))
     }
 
     /// Leave a keeper that is about to end to the next sweep.
@@ -191,12 +209,12 @@ impl Kept {
 }
 
 impl Ended {
-    /// Whether nothing of it is left.
+    /// Whether nothing of it is left, but what the next start may use.
     fn is_gone(&mut self) -> bool {
         if matches!(crate::sys::reap(&self.keeper), Ok(false)) {
             return false;
         }
-        self.group.as_mut().is_none_or(|group| Arc::get_mut(group).is_some_and(Leaf::try_remove))
+        self.group.as_mut().is_none_or(|group| Arc::get_mut(group).is_some_and(Leaf::retire))
     }
 }
 

@@ -1,0 +1,166 @@
+//! Owns: which directories of an empty leaf serve the next sandbox too, and what they had counted by then.
+//! Must not: keep one that somebody has changed, or whose counters can't be told as differences: a peak can't.
+//!
+//! To make and remove a directory costs a tenth of a millisecond, and on hosts with v1 a leaf has five. Those in which only sums
+//! are counted are used again by the same sandbox, whose limits are in them already (ADR 0011).
+
+use std::fs;
+use std::sync::atomic::Ordering;
+
+use super::{Directory, Leaf, Sample};
+use crate::outcome::{IoUsage, Usage};
+use crate::settle::{Group, Place};
+
+/// What the next leaf begins with. Dropping it removes it.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    name: String,
+    directories: Vec<Directory>,
+    before: Sample,
+}
+
+/// The v1 controllers that count nothing but sums.
+const SUMS: [&str; 2] = ["blkio", "cpu"];
+
+impl Spare {
+    /// Whether a leaf of this group has all these directories. The keeper reads CPU time itself, and as it is.
+    pub fn fits(&self, group: &Group) -> bool {
+        let places = || group.unified.iter().chain(&group.v1);
+        let known = |directory: &Directory| places().any(|place| directory.is_at(place));
+        group.cpu_time.is_none() && self.directories.iter().all(known)
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        for directory in &self.directories {
+            // Empty. What can't be removed now is swept by a later start.
+            drop(fs::remove_dir(&directory.path));
+        }
+    }
+}
+
+impl Leaf {
+    /// Begin with what is there, under its name.
+    pub(super) fn take(&mut self, mut spare: Spare) -> String {
+        self.before = std::mem::take(&mut spare.before);
+        for directory in spare.directories.drain(..) {
+            match directory.unified {
+                true => self.unified = Some(directory),
+                false => self.v1.push(directory),
+            }
+        }
+        std::mem::take(&mut spare.name)
+    }
+
+    /// Remove it, if it is empty, but for what the next one may use. False: not yet.
+    pub fn retire(&mut self) -> bool {
+        // Whoever is in one of its directories is in all of them: one that can be removed shows that it is empty.
+        if !self.has_spare() || self.v1.iter().all(Directory::only_sums) {
+            return self.try_remove();
+        }
+        self.v1.retain(|directory| directory.only_sums() || !directory.try_remove());
+        self.v1.iter().all(Directory::only_sums)
+    }
+
+    /// What is left of one that has retired.
+    pub fn into_spare(mut self) -> Option<Spare> {
+        self.has_spare().then(|| {
+            let before = self.counted();
+            let directories = self.unified.take().into_iter().chain(self.v1.drain(..)).collect();
+            Spare { name: std::mem::take(&mut self.name), directories, before }
+        })
+    }
+
+    fn has_spare(&self) -> bool {
+        !self.changed.load(Ordering::Relaxed)
+            && self.unified.as_ref().is_some_and(|directory| directory.controllers.is_empty())
+    }
+}
+
+impl Directory {
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        self.path.parent() == Some(&place.parent)
+    }
+
+    fn only_sums(&self) -> bool {
+        self.controllers.iter().all(|name| SUMS.contains(&name.as_str()))
+    }
+}
+
+/// What was counted since `before`.
+pub(super) fn since(now: &mut Usage, before: &Usage) {
+    seconds(&mut now.cpu_user, before.cpu_user);
+    seconds(&mut now.cpu_system, before.cpu_system);
+    seconds(&mut now.cpu_throttled, before.cpu_throttled);
+    if let (Some(now), Some(before)) = (&mut now.io, &before.io) {
+        now.iter_mut().for_each(|usage| {
+            if let Some(before) = before.iter().find(|before| before.device == usage.device) {
+                less(usage, before);
+            }
+        });
+        now.retain(|usage| {
+            [usage.read_bytes, usage.write_bytes, usage.read_ops, usage.write_ops].iter().any(|n| *n > Some(0))
+        });
+    }
+}
+
+pub(super) fn seconds(now: &mut Option<f64>, before: Option<f64>) {
+    if let (Some(now), Some(before)) = (now, before) {
+        *now = (*now - before).max(0.0);
+    }
+}
+
+fn less(now: &mut IoUsage, before: &IoUsage) {
+    let count =
+        |now: &mut Option<u64>, before: Option<u64>| *now = now.map(|now| now.saturating_sub(before.unwrap_or(0)));
+    count(&mut now.read_bytes, before.read_bytes);
+    count(&mut now.write_bytes, before.write_bytes);
+    count(&mut now.read_ops, before.read_ops);
+    count(&mut now.write_ops, before.write_ops);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(device: &str, read: u64, written: u64) -> IoUsage {
+        let [read_ops, write_ops] = [read, written].map(|bytes| Some(bytes / 512));
+        let device = device.to_owned();
+        IoUsage {
+            device,
+            read_bytes: Some(read),
+            write_bytes: Some(written),
+            read_ops,
+            write_ops,
+            ..IoUsage::default()
+        }
+    }
+
+    #[test]
+    fn sums_are_told_since_the_beginning() {
+        let before = Usage {
+            cpu_user: Some(1.5),
+            cpu_system: Some(0.5),
+            cpu_throttled: Some(0.25),
+            io: Some(vec![disk("8:0", 4096, 0), disk("8:16", 512, 512)]),
+            ..Usage::default()
+        };
+        let mut now = Usage {
+            cpu_user: Some(2.0),
+            cpu_system: Some(0.5),
+            memory_peak: Some(7),
+            io: Some(vec![disk("8:0", 8192, 512), disk("8:16", 512, 512), disk("8:32", 0, 512)]),
+            ..Usage::default()
+        };
+        since(&mut now, &before);
+        let wanted = Usage {
+            cpu_user: Some(0.5),
+            cpu_system: Some(0.0),
+            memory_peak: Some(7),
+            io: Some(vec![disk("8:0", 4096, 512), disk("8:32", 0, 512)]),
+            ..Usage::default()
+        };
+        assert_eq!(now, wanted);
+    }
+}
