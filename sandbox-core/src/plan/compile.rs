@@ -2,6 +2,7 @@
 //! Must not: do I/O, weaken anything (settle has), or know raw calls (lower.rs).
 //! Start at: [`compile_base`].
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -134,6 +135,9 @@ fn compile(settled: &Settled, facts: &Facts, filter: Option<&Filter>, then: Then
     passed.extend(joined);
     passed.extend(root.passed);
     passed.extend(group_fds(settled));
+    // One that a payload has may be a namespace to join as well.
+    let mut once = BTreeSet::new();
+    passed.retain(|name| once.insert(name.clone()));
     if passed.len() + crate::wire::FIXED_FDS > crate::wire::FDS_MAX {
         let most = crate::wire::FDS_MAX - crate::wire::FIXED_FDS;
         return Err(Error::new(
