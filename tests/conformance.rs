@@ -42,6 +42,7 @@ pub struct Case {
     pub set: Vec<String>,
     pub options: Vec<(String, String)>,
     pub command: Vec<String>,
+    pub before: Vec<Vec<String>>,
     pub stdin: String,
     pub user: Option<String>,
     pub needs: Vec<String>,
@@ -270,6 +271,17 @@ impl Case {
 fn has(need: &str) -> bool {
     match need {
         "python3" => crate::python().is_some(),
+        "groups" => {
+            let listed = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+            let unified = listed.split_whitespace().any(|name| name == "memory");
+            let directory = if unified { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/memory" };
+            nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK).is_ok()
+        }
+        "memory_overlay" => {
+            let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+            let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+            (numbers.next(), numbers.next()) >= (Some(6), Some(6))
+        }
         other => panic!("no such need: {other:?}"),
     }
 }
@@ -306,8 +318,21 @@ fn through_the_library(case: &Case, directory: &Path) -> Result<Value, Error> {
         let report = serde_json::to_value(sandbox.report()).expect("JSON");
         return Ok(json!({ "built": true, "report": report }));
     };
-    let outcome = sandbox.command(program).args(words).input(case.stdin.as_bytes()).output()?;
-    Ok(told(&outcome))
+    if case.before.is_empty() {
+        return Ok(told(&sandbox.command(program).args(words).input(case.stdin.as_bytes()).output()?));
+    }
+    let session = sandbox.open()?;
+    for line in &case.before {
+        let words: Vec<String> = line.iter().map(|word| case.text(word, directory)).collect();
+        let outcome = session.command(&words[0]).args(&words[1..]).output()?;
+        assert!(outcome.success(), "{}: {words:?}: {}{}", case.name, outcome.detail(), outcome.stderr_text());
+    }
+    let mut result = told(&session.command(program).args(words).input(case.stdin.as_bytes()).output()?);
+    if case.changes.is_some() {
+        result["changes"] = serde_json::to_value(session.changes()?).expect("JSON");
+    }
+    session.close();
+    Ok(result)
 }
 
 fn told(outcome: &Outcome) -> Value {
@@ -322,6 +347,14 @@ pub fn plain(mut result: Value, directory: &Path) -> Value {
     if let Some(result) = result.as_object_mut() {
         for varies in ["version", "usage", "timings", "duration"] {
             result.remove(varies);
+        }
+        if let Some(changes) = result.get("changes").and_then(Value::as_array) {
+            let of = |kind: &str| -> Vec<Value> {
+                let changes = changes.iter().filter(|change| change["change"] == kind);
+                changes.map(|change| change["path"].clone()).collect()
+            };
+            let told = json!({ "added": of("added"), "modified": of("modified"), "deleted": of("deleted") });
+            result.insert("changes".to_owned(), told);
         }
         if let Some(report) = result.remove("report") {
             let weaker = report["degradations"].as_array().cloned().unwrap_or_default();

@@ -2,7 +2,8 @@
 // path of the command line, every outcome is also compared with that of the library.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { release } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +13,22 @@ import { parse } from 'smol-toml'
 
 const root = process.env.PINFOLD_DOCUMENTS ?? join(dirname(fileURLToPath(import.meta.url)), '../..')
 const folder = join(root, 'tests/cases')
-const NEEDS = { python3: () => existsSync('/usr/bin/python3') }
+const NEEDS = {
+  python3: () => existsSync('/usr/bin/python3'),
+  groups: () => {
+    const listed = existsSync('/sys/fs/cgroup/cgroup.controllers') ? readFileSync('/sys/fs/cgroup/cgroup.controllers', 'utf8') : ''
+    try {
+      accessSync(/\bmemory\b/.test(listed) ? '/sys/fs/cgroup' : '/sys/fs/cgroup/memory', constants.W_OK)
+      return true
+    } catch {
+      return false
+    }
+  },
+  memory_overlay: () => {
+    const [major, minor] = release().split(/[.-]/).map(Number)
+    return major > 6 || (major === 6 && minor >= 6)
+  },
+}
 
 const camel = (name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
 
@@ -55,12 +71,28 @@ async function result(entry, directory, file) {
     const box = entry.options ? from.with(options(entry, directory)) : from
     if (entry.shows !== undefined) return { config: box.config }
     if (entry.command === undefined) return { built: true, report: box.report }
-    const outcome = await box.run(entry.command.map((word) => word.replaceAll('$DIR', directory)), { input: entry.stdin ?? '' })
-    return { ...outcome.toJSON(), stdout: outcome.text, stderr: outcome.stderrText, changes: outcome.changes() }
+    const line = (words) => words.map((word) => word.replaceAll('$DIR', directory))
+    if (entry.before === undefined) return told(await box.run(line(entry.command), { input: entry.stdin ?? '' }))
+    const session = await box.open()
+    try {
+      for (const words of entry.before) await session.run(line(words), { check: true })
+      const outcome = await session.run(line(entry.command), { input: entry.stdin ?? '' })
+      return { ...told(outcome), ...(entry.changes && { changes: byKind(await session.changes()) }) }
+    } finally {
+      await session.close()
+    }
   } catch (error) {
     assert.ok(error instanceof SandboxError, error.stack)
     return { error }
   }
+}
+
+const told = (outcome) => ({ ...outcome.toJSON(), stdout: outcome.text, stderr: outcome.stderrText, changes: byKind(outcome.changes()) })
+
+/** The paths that were added, modified and deleted. */
+function byKind(changes) {
+  const paths = (kind) => changes.filter(({ change }) => change === kind).map(({ path }) => path)
+  return changes && Object.fromEntries(['added', 'modified', 'deleted'].map((kind) => [kind, paths(kind)]))
 }
 
 function check(entry, found, directory) {
@@ -96,10 +128,7 @@ function check(entry, found, directory) {
     else if (stream === 'stderr' && parts.length === 0) assert.equal(text, '')
     for (const part of parts) assert.ok(text.includes(part), `${part} in ${text}`)
   }
-  for (const kind of entry.changes ? ['added', 'modified', 'deleted'] : []) {
-    const paths = found.changes.filter(({ change }) => change === kind).map(({ path }) => path)
-    assert.deepEqual(paths, entry.changes[kind] ?? [])
-  }
+  for (const kind of entry.changes ? ['added', 'modified', 'deleted'] : []) assert.deepEqual(found.changes[kind], entry.changes[kind] ?? [], kind)
 }
 
 /** A config without what it does not say. */
@@ -110,15 +139,32 @@ function stated(value) {
   return Object.fromEntries(entries.filter(([, inner]) => inner !== null && !(typeof inner === 'object' && Object.keys(inner).length === 0)))
 }
 
-/** What must be the same through the command and through Node. */
-function compare(entry, found, directory, file) {
-  const path = join(directory, '.report.json')
-  const all = ['run', '--quiet', '--report', path, ...(file ? ['--config', join(directory, file)] : [])]
-  for (const [name, text] of entry.options ?? []) all.push(`--${name.replaceAll('_', '-')}=${text.replaceAll('$DIR', directory)}`)
-  spawnSync(process.env.PINFOLD_COMMAND, [...all, '--', ...entry.command.map((word) => word.replaceAll('$DIR', directory))], { input: entry.stdin ?? '' })
-  const command = JSON.parse(readFileSync(path, 'utf8'))
-  if (command.error) return assert.deepEqual([found.error?.kind, found.error?.errno, found.error?.origin], [command.error.kind, command.error.errno ?? null, command.error.origin ?? null])
-  for (const field of ['ended', 'exit_code', 'signal', 'signal_name', 'ok', 'detail', 'report']) assert.deepEqual(found[field], command[field], field)
+/** What must be the same through the command and through Node. The command has a directory of its own, as it was at first. */
+function compare(entry, found, mine) {
+  const directory = mkdtempSync('/tmp/pinfold-case-')
+  try {
+    const file = layOut(entry, directory)
+    const path = join(directory, '.report.json')
+    const text = (value) => value.replaceAll('$DIR', directory)
+    const all = ['run', '--quiet', '--report', path, ...(file ? ['--config', join(directory, file)] : [])]
+    for (const [name, value] of entry.options ?? []) all.push(`--${name.replaceAll('_', '-')}=${text(value)}`)
+    const ran = spawnSync(process.env.PINFOLD_COMMAND, [...all, '--', ...entry.command.map(text)], { input: entry.stdin ?? '' })
+    const command = JSON.parse(readFileSync(path, 'utf8'))
+    if (!command.error) Object.assign(command, { stdout: ran.stdout.toString(), stderr: ran.stderr.toString(), changes: byKind(command.changes) })
+    assert.deepEqual(common(found, mine), common(command, directory))
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+/** Of an error its words and places, of an outcome all but times and usage. */
+function common(result, directory) {
+  const fields = ['ended', 'exit_code', 'signal', 'signal_name', 'ok', 'detail', 'report', 'stdout', 'stderr', 'changes']
+  const of = (from, names) => Object.fromEntries(names.map((name) => [name, from[name] ?? null]))
+  const { error } = result
+  // The message of an Error goes on with the problems.
+  const told = error ? { ...of(error, ['kind', 'errno', 'origin', 'stage', 'step', 'subject', 'hint']), problems: error.problems ?? [], message: error.message.split('\n')[0] } : of(result, fields)
+  return JSON.parse(JSON.stringify(told).replaceAll(directory, '$DIR'))
 }
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith('.toml'))) {
@@ -135,7 +181,8 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith('.toml')))
       const unbuilt = entry.shows !== undefined && ['unsupported', 'setup'].includes(found.error?.kind)
       if (unbuilt) return t.skip(found.error.message)
       check(entry, found, directory)
-      if (process.env.PINFOLD_COMMAND && entry.command !== undefined && !entry.changes) compare(entry, found, directory, config)
+      // One call of the command is one sandbox.
+      if (process.env.PINFOLD_COMMAND && entry.command !== undefined && entry.shows === undefined && entry.before === undefined) compare(entry, found, directory)
     })
   }
 }

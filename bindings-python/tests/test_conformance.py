@@ -6,6 +6,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import platform
+import re
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from pinfold import AsyncSandbox, Sandbox, SandboxError
 
 tomllib = pytest.importorskip("tomllib")
 
+# The command to compare with, if there is one.
+COMMAND = os.environ.get("PINFOLD_COMMAND")
 CASES = Path(os.environ.get("PINFOLD_CASES") or Path(__file__).parents[2] / "tests" / "cases")
 
 
@@ -26,10 +31,27 @@ def cases():
                 yield pytest.param(case, id=f"{file.stem}/{case['name']}")
 
 
+def groups():
+    listed = Path("/sys/fs/cgroup/cgroup.controllers")
+    unified = listed.exists() and "memory" in listed.read_text().split()
+    return os.access("/sys/fs/cgroup" if unified else "/sys/fs/cgroup/memory", os.W_OK)
+
+
+def memory_overlay():
+    major, minor = re.split("[.-]", platform.release())[:2]
+    return (int(major), int(minor)) >= (6, 6)
+
+
+NEEDS = {
+    "python3": lambda: os.path.exists("/usr/bin/python3"),
+    "groups": groups,
+    "memory_overlay": memory_overlay,
+}
+
+
 def fits(case):
     user = case.get("user")
-    met = {"python3": os.path.exists("/usr/bin/python3")}
-    return user in (None, "root" if os.geteuid() == 0 else "user") and all(met[need] for need in case.get("needs", ()))
+    return user in (None, "root" if os.geteuid() == 0 else "user") and all(NEEDS[need]() for need in case.get("needs", ()))
 
 
 def lay_out(case, directory):
@@ -76,18 +98,49 @@ def result(case, directory, asynchronous):
             return {"config": box.config}
         if not case.get("command"):
             return {"built": True, "report": report(box.report)}
-        argv = [word.replace("$DIR", str(directory)) for word in case["command"]]
-        call = dict(input=case.get("stdin", ""))
-        outcome = asyncio.run(AsyncSandbox(box).run(argv, **call)) if asynchronous else box.run(argv, **call)
+        outcome, changes = asyncio.run(aside(case, box, directory)) if asynchronous else run(case, box, directory)
     except SandboxError as error:
         return {"error": error.report()}
     told = {name: getattr(outcome, name) for name in type(outcome).__match_args__}
+    told["ok"] = outcome.ok
     told["report"] = report(outcome.report)
-    told["changes"] = {
-        kind: [change.path for change in outcome.changes() or () if change.change == kind]
-        for kind in ("added", "modified", "deleted")
-    }
+    told["changes"] = by_kind(None if changes is None else [(change.change, change.path) for change in changes])
     return told
+
+
+def by_kind(changes):
+    if changes is None:
+        return None
+    return {kind: [path for what, path in changes if what == kind] for kind in ("added", "modified", "deleted")}
+
+
+def words(line, directory):
+    return [word.replace("$DIR", str(directory)) for word in line]
+
+
+def run(case, box, directory):
+    argv, input = words(case["command"], directory), case.get("stdin", "")
+    if "before" not in case:
+        outcome = box.run(argv, input=input)
+        return outcome, outcome.changes()
+    with box.open() as session:
+        for line in case["before"]:
+            session.run(words(line, directory), check=True)
+        outcome = session.run(argv, input=input)
+        return outcome, session.changes() if "changes" in case else None
+
+
+async def aside(case, box, directory):
+    argv, input = words(case["command"], directory), case.get("stdin", "")
+    box = AsyncSandbox(box)
+    if "before" not in case:
+        outcome = await box.run(argv, input=input)
+        return outcome, outcome.changes()
+    async with box.open() as session:
+        for line in case["before"]:
+            await session.run(words(line, directory), check=True)
+        outcome = await session.run(argv, input=input)
+        return outcome, session.changes() if "changes" in case else None
 
 
 def plain(value, directory):
@@ -129,7 +182,7 @@ def check(case, found):
     elif found["ended"] == "exited":
         assert found["exit_code"] == case.get("code", 0), found
     for stream in ("stdout", "stderr"):
-        text = found[stream].decode(errors="replace")
+        text = found[stream]
         parts = case.get(f"{stream}_has", [])
         if stream in case:
             assert text == case[stream]
@@ -137,8 +190,45 @@ def check(case, found):
             assert text == ""
         assert all(part in text for part in parts), text
     for kind in ("added", "modified", "deleted") if "changes" in case else ():
-        assert found["changes"][kind] == case["changes"].get(kind, [])
+        assert found["changes"][kind] == case["changes"].get(kind, []), found["changes"]
     assert found["stdout_truncated"] == case.get("truncated", False)
+
+
+def normal(found, directory):
+    """A result in which the case's directory has its short name, and streams are texts."""
+    return plain({k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in found.items()}, directory)
+
+
+def through_the_command(case):
+    """The same through the command, in a directory of its own, as it was at first."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name).resolve()
+        lay_out(case, directory)
+        file = directory / ".report.json"
+        argv = [COMMAND, "run", "--quiet", "--report", str(file)]
+        config = next((name for kind, name in (("config", "config.toml"), ("json", "config.json")) if kind in case), None)
+        argv += ["--config", str(directory / config)] if config else []
+        argv += [f"--{name.replace('_', '-')}={text}" for name, text in case.get("options", ())]
+        argv = words([*argv, "--", *case["command"]], directory)
+        ran = subprocess.run(argv, input=case.get("stdin", "").encode(), capture_output=True, cwd=directory)
+        told = json.loads(file.read_text())
+        if "error" not in told:
+            told |= {"stdout": ran.stdout, "stderr": ran.stderr}
+            changes = told["changes"]
+            told["changes"] = by_kind(None if changes is None else [(one["change"], one["path"]) for one in changes])
+        return normal(told, directory)
+
+
+def common(found):
+    """Of an error its words and places, of an outcome all but times and usage."""
+    if "error" in found:
+        fields = ("kind", "message", "errno", "origin", "stage", "step", "subject", "hint")
+        problems = [{k: v for k, v in problem.items() if v} for problem in found["error"].get("problems") or ()]
+        return {**{field: found["error"].get(field) for field in fields}, "problems": problems}
+    fields = ("ended", "exit_code", "signal", "signal_name", "ok", "detail", "stdout", "stderr", "changes")
+    told = found["report"]
+    weaker = [one["feature"] for one in told["degradations"]]
+    return {**{field: found[field] for field in fields}, "enforced": told["enforced"], "weaker": weaker}
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
@@ -158,8 +248,8 @@ def test_case(case, asynchronous):
         # A config without its sandbox is not to be had here, and this host can't build every one.
         if "shows" in case and found.get("error", {}).get("kind") in ("unsupported", "setup"):
             pytest.skip(found["error"]["message"])
-        found = {
-            **plain({k: v for k, v in found.items() if k not in ("stdout", "stderr")}, directory),
-            **{k: v.replace(str(directory).encode(), b"$DIR") for k, v in found.items() if k in ("stdout", "stderr")},
-        }
+        found = normal(found, directory)
         check(case, found)
+        # One call of the command is one sandbox.
+        if COMMAND and case.get("command") and "shows" not in case and "before" not in case:
+            assert common(found) == common(through_the_command(case))

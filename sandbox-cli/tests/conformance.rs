@@ -18,7 +18,8 @@ const COPY: &str = "PINFOLD_TESTED_COMMAND";
 fn the_command_conforms() {
     let command = std::env::var_os(COPY).map_or_else(|| env!("CARGO_BIN_EXE_pinfold").into(), PathBuf::from);
     let (mut ran, mut wrong) = (0, Vec::new());
-    for case in cases().iter().filter(|case| case.fits(is_root())) {
+    // One call of the command is one sandbox: there are no sessions here.
+    for case in cases().iter().filter(|case| case.fits(is_root()) && case.before.is_empty()) {
         let directory = scratch();
         case.lay_out(directory.path());
         let result = through_the_command(&command, case, directory.path());
