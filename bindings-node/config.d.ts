@@ -436,6 +436,14 @@ export interface LimitsConfig {
   cgroupParent?: string | null
   /** `cgroupParent` as a config file spells it. */
   cgroup_parent?: string | null
+  /**
+   * Whether each payload of a session gets a group of its own, below that of the session: for its numbers, and for a
+   * `cpu_time` of one call. Needs cgroups; on v2 it counts CPU time and processes. Default: false. Example:
+   * `payload_groups = true`.
+   */
+  payloadGroups?: boolean | null
+  /** `payloadGroups` as a config file spells it. */
+  payload_groups?: boolean | null
 }
 
 /** Limits of block I/O on one device. */

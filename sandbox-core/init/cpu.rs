@@ -23,6 +23,11 @@ impl Watch {
         Some(Self { fd, limit: header.cpu_limit, unit: header.cpu_unit, width: header.cpu_width.max(1), next: 0 })
     }
 
+    /// Where it reads.
+    pub const fn fd(&self) -> i32 {
+        self.fd
+    }
+
     /// Nanoseconds until the limit can be reached with every CPU busy; 0: it is reached.
     pub fn left(&mut self) -> u64 {
         let now = sys::monotonic();

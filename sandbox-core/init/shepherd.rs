@@ -4,14 +4,15 @@
 //! A shepherd is the subreaper of its payload: whatever the payload leaves behind becomes the shepherd's child, not PID 1's,
 //! so that a tree stays a tree also when its members call setsid(2) or fork twice.
 
+use crate::cpu::Watch;
 use crate::hunt;
 use crate::reaper::{self, SIGNAL_FD};
 use crate::start::Plan;
 use crate::sys::{self, POLLERR, POLLHUP, POLLIN, PollFd, Rusage};
 use crate::walk::{self, Started};
 use crate::wire::{
-    CAUSE_KILLED, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, DOORBELL_FD, FLAG_END_ONLY, MAGIC, PLAN_MAX, PlanHeader,
-    RECORD_END, RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_RUN, RECORD_USAGE, RUN_ADDR, Record, VERSION,
+    CAUSE_CPU_TIME, CAUSE_KILLED, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, DOORBELL_FD, FLAG_END_ONLY, MAGIC, PLAN_MAX,
+    PlanHeader, RECORD_END, RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_RUN, RECORD_USAGE, RUN_ADDR, Record, VERSION,
 };
 use crate::{report, send};
 
@@ -167,18 +168,34 @@ fn tell_exec(started: &Started) -> u64 {
 
 /// Until the payload is over and this process is free again.
 fn watch(plan: &Plan, payload: &Watched) {
-    sys::close_range(NEXT_FD, u32::MAX);
+    let mut cpu = Watch::new(plan);
+    let mut first = NEXT_FD;
+    if let Some(clock) = cpu.as_ref().map(|cpu| cpu.fd() as u32) {
+        if first < clock {
+            sys::close_range(first, clock.wrapping_sub(1));
+        }
+        first = clock.wrapping_add(1);
+    }
+    sys::close_range(first, u32::MAX);
     let mut used = Used([0; 18]);
     let mut ended = None;
     let mut fds = [SIGNAL_FD, CONTROL_FD].map(|fd| PollFd { fd, events: POLLIN, revents: 0 });
     let cause = loop {
-        let timeout = match plan.header.deadline {
+        let wall = match plan.header.deadline {
             0 => None,
             deadline => Some(deadline.saturating_sub(sys::monotonic())),
         };
-        if timeout == Some(0) {
+        let left = cpu.as_mut().map(Watch::left);
+        if wall == Some(0) {
             break CAUSE_WALL_TIME;
         }
+        if left == Some(0) {
+            break CAUSE_CPU_TIME;
+        }
+        let timeout = match (wall, left) {
+            (Some(wall), Some(left)) => Some(wall.min(left)),
+            (wall, left) => wall.or(left),
+        };
         if sys::poll(&mut fds, timeout) < 0 {
             continue;
         }
@@ -200,11 +217,11 @@ fn watch(plan: &Plan, payload: &Watched) {
                 if free {
                     return;
                 }
-                if plan.header.deadline == 0 {
+                if plan.header.deadline == 0 && cpu.is_none() {
                     // Whom it left behind is PID 1's from here on, and lives as long as the session.
                     sys::exit(0)
                 }
-                // They live until the deadline. The host has no more to say.
+                // They live until the deadline, or until the CPU time is used up. The host has no more to say.
                 control.fd = -1;
                 sys::close(CONTROL_FD);
                 sys::close(DOORBELL_FD);

@@ -20,6 +20,7 @@ use crate::plan::{Call, Fault, Handed, Plan, compile_base, compile_payload, join
 use crate::process::{Limits, Opened, Process, Root, Stdio, Streams, TerminalSize, open};
 use crate::rootfs::facts::{self, Facts};
 use crate::sandbox::{Attached, Sandbox};
+use crate::settle::Group;
 use crate::spec::{BindSource, GuestPath, JoinTarget, MountKind, Namespace, Overflow, Rlimit, Spec};
 use crate::{Error, ErrorKind, fds, sys};
 
@@ -177,8 +178,9 @@ impl Command {
 
     /// Bounds the CPU time of the payload and all its descendants; the lower of this and `limits.cpu_time` counts.
     ///
-    /// In a session, whose group counts all payloads together, there is only RLIMIT_CPU per process for it, where
-    /// `compat.prefer` has `limits.cpu_time`; else the call is refused. `limits.cpu_time` bounds the whole session.
+    /// In a session the payload gets a group of its own for that, below the session's. A session that is in no group
+    /// (`limits.payload_groups` makes one) has only RLIMIT_CPU per process for it, where `compat.prefer` has
+    /// `limits.cpu_time`; else the call is refused. `limits.cpu_time` bounds the whole session.
     pub fn cpu_time(mut self, time: impl IntoDuration) -> Self {
         match time.into_duration().get() {
             Ok(time) if time.is_zero() => self.problems.add("cpu_time", "must be more than 0"),
@@ -391,8 +393,10 @@ impl Command {
     pub(crate) fn start(mut self, defaults: Defaults, watched: Watched) -> Result<Process> {
         let called = sys::monotonic();
         self.sandbox = self.bounded()?;
-        // Of one process each, where the group does not watch it.
-        let cpu_by_rlimit = self.cpu_time.take().is_some() && self.session.is_some();
+        let (grouped, clocked) = (self.is_grouped(), self.is_clocked());
+        let own_cpu_time = self.cpu_time.filter(|_| clocked);
+        // Of one process each, where no group watches it.
+        let cpu_by_rlimit = self.cpu_time.take_if(|_| !clocked).is_some() && self.session.is_some();
         let sandbox = Arc::clone(&self.sandbox.0);
         let plan = Arc::new(self.plan()?);
         let spec = &sandbox.settled.spec;
@@ -418,7 +422,7 @@ impl Command {
         });
         let (running, root) = match &self.session {
             Some(session) => {
-                let names = &fds::Layout::new(&spec.fds).names();
+                let names = fds::Layout::new(&spec.fds).names();
                 (
                     session.run(Run {
                         settled,
@@ -428,6 +432,8 @@ impl Command {
                         called,
                         deadline,
                         cancel,
+                        grouped,
+                        cpu_time: own_cpu_time,
                         unproven,
                         fault,
                     })?,
@@ -458,11 +464,15 @@ impl Command {
             output: self.output.unwrap_or(spec.limits.output),
             overflow_kills: spec.limits.output_overflow == Overflow::Kill,
             wall_time,
-            cpu_time: spec.limits.cpu_time,
+            cpu_time: own_cpu_time.or(spec.limits.cpu_time),
             cpu_by_rlimit: cpu_by_rlimit || sandbox.settled.group.as_ref().is_none_or(|group| group.cpu_time.is_none()),
             memory: spec.limits.memory,
         };
-        let report = Arc::clone(&sandbox.report);
+        let mut report = Arc::clone(&sandbox.report);
+        if let Some(group) = sandbox.settled.group.as_ref().filter(|_| clocked) {
+            let how = if group.unified.is_some() { "cgroup-v2" } else { "cgroup-v1" };
+            Arc::make_mut(&mut report).enforced("limits.cpu_time", format!("{how} of the payload, by its shepherd"));
+        }
         Ok(Process::new(running, Arc::clone(&sandbox.kept), root, limits, report, streams, self.cancel))
     }
 
@@ -471,8 +481,22 @@ impl Command {
         match (self.cpu_time, &self.session) {
             (None, _) => Ok(self.sandbox.clone()),
             (Some(time), None) => self.sandbox.with_cpu_time(time),
+            (Some(_), Some(_)) if self.is_clocked() => Ok(self.sandbox.clone()),
             (Some(time), Some(_)) => self.sandbox.with_cpu_time_per_process(time),
         }
+    }
+
+    /// Whether it gets a group of its own below that of its session.
+    fn is_grouped(&self) -> bool {
+        let settled = &self.sandbox.0.settled;
+        let group = settled.group.as_ref().filter(|_| self.session.is_some());
+        group.is_some_and(|group| group.limits.payload_groups) || self.is_clocked()
+    }
+
+    /// Whether that group's CPU time is limited.
+    fn is_clocked(&self) -> bool {
+        let group = self.sandbox.0.settled.group.as_ref().filter(|_| self.session.is_some());
+        self.cpu_time.is_some() && group.is_some_and(Group::counts_cpu_time)
     }
 
     pub(crate) fn plan(&self) -> Result<Plan> {
@@ -572,6 +596,7 @@ impl Command {
             }
         }
         problems.into_result(Call {
+            grouped: self.is_grouped(),
             terminal: terminal.map(|size| (size.columns, size.rows)),
             argv: self.argv.iter().map(|arg| arg.clone().into_vec()).collect(),
             env,

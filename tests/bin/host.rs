@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let count: i32 = args.get(2).and_then(|text| text.parse().ok()).unwrap_or(0);
     match args.get(1).map(String::as_str) {
         Some("loop") => start_for_ever(args.get(2)),
-        Some("session") => run_for_ever(),
+        Some("session") => run_for_ever(args.get(2)),
         Some("run") => run_one(),
         Some("config") => run_config(&args),
         Some("streams") => without_streams(args.get(2).is_some_and(|how| how == "closed")),
@@ -57,10 +57,12 @@ fn start_for_ever(set: Option<&String>) -> ! {
 }
 
 /// Payloads of one session, some of them running on, and a pool beside it.
-fn run_for_ever() -> ! {
-    let sandbox = Sandbox::builder().build().expect("a sandbox");
+fn run_for_ever(set: Option<&String>) -> ! {
+    let builder = set.iter().fold(Sandbox::builder(), |builder, set| builder.set(set));
+    let sandbox = builder.build().expect("a sandbox");
     let session = sandbox.open().expect("it opens");
     let pool = pinfold::Pool::new(&sandbox, 1).expect("a pool");
+    println!("ready");
     let mut running = Vec::new();
     loop {
         let line = "setsid sleep 1000 & (sleep 1000 &) ; sleep 1000";

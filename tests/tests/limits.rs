@@ -548,8 +548,12 @@ fn groups_of_killed_hosts_are_swept() {
         20
     };
     for round in 0..rounds {
+        let args = [
+            ["loop", "limits={pids=9,memory=\"64MiB\",cpus=1.0}"],
+            ["session", "limits={payload_groups=true,memory=\"64MiB\"}"],
+        ];
         let mut host = Command::new(&program)
-            .args(["loop", "limits={pids=9,memory=\"64MiB\",cpus=1.0}"])
+            .args(args[(round % 2) as usize])
             .stdout(std::process::Stdio::piped())
             .spawn()
             .expect("it starts");
@@ -608,13 +612,14 @@ fn cpu_time_of_one_call() {
     assert_eq!((error.kind(), error.report().origin.as_deref()), (ErrorKind::Config, Some("cpu_time")), "{error}");
 
     let session = sandbox.open().expect("opens");
-    let error = session.command(WORKER).args(["spin", "9"]).cpu_time("1s").output().expect_err("no group of its own");
+    let error = session.command(WORKER).args(["spin", "9"]).cpu_time("1s").output().expect_err("there is no group");
     assert_eq!(
         (error.kind(), error.report().origin.as_deref()),
         (ErrorKind::Unsupported, Some("limits.cpu_time")),
         "{error}"
     );
-    assert!(error.hint().is_some_and(|hint| hint.contains("compat.prefer")), "{error}");
+    let ways_out = ["compat.prefer", "payload_groups"];
+    assert!(error.hint().is_some_and(|hint| ways_out.iter().all(|way| hint.contains(way))), "{error}");
     let session = built(worker().prefer("limits.cpu_time")).open().expect("opens");
     let outcome = session.command(WORKER).args(["spin", "100000"]).cpu_time("1s").output().expect("starts");
     assert_eq!((outcome.ended(), outcome.exit_status()), (Ended::CpuTime, 124), "{outcome:?}");

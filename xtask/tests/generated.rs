@@ -115,6 +115,7 @@ fn configs_made_by_verbs() -> Vec<SandboxConfig> {
         .memory_high("1M")
         .swap(0)
         .oom_group(true)
+        .payload_groups(true)
         .pids(1)
         .cpus(1.0)
         .cpu_weight(1)

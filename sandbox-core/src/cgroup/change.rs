@@ -19,6 +19,7 @@ pub(crate) fn changeable(limits: &LimitsConfig) -> Result<Limits> {
         ("limits.overflow", limits.overflow.is_some()),
         ("limits.rlimits", !limits.rlimits.is_empty()),
         ("limits.cgroup_parent", limits.cgroup_parent.is_some()),
+        ("limits.payload_groups", limits.payload_groups.is_some()),
     ];
     let mut problems = Problems::new(Stage::Validate);
     for (key, _) in fixed.into_iter().filter(|(_, given)| *given) {

@@ -10,6 +10,7 @@ mod change;
 mod convert;
 mod device;
 mod freeze;
+mod payload;
 mod spare;
 mod stat;
 mod sweep;
@@ -20,9 +21,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
@@ -52,8 +52,12 @@ pub(crate) struct Leaf {
     limits: Mutex<Limits>,
     /// What its directories had counted when they were made, or for the sandbox before.
     before: Sample,
-    /// By freezing or new limits: nothing of it serves another sandbox.
+    /// By freezing, new limits or groups below it: nothing of it serves another sandbox.
     changed: AtomicBool,
+    /// The groups of single payloads below it.
+    below: Mutex<payload::Below>,
+    /// Of one payload alone: that of its session, which takes over what is left.
+    session: Option<Arc<Leaf>>,
 }
 
 /// The part of a leaf in one hierarchy.
@@ -79,15 +83,7 @@ impl Leaf {
     /// Make it, with its limits. `ours`: how many processes of ours will be in it. `spare`: what an earlier one of the
     /// same group has left, which fits.
     pub fn create(group: &Group, ours: u64, spare: Option<Spare>) -> Result<Self> {
-        let mut leaf = Self {
-            name: String::new(),
-            unified: None,
-            v1: Vec::new(),
-            ours,
-            limits: Mutex::new(group.limits.clone()),
-            before: Sample::default(),
-            changed: AtomicBool::new(false),
-        };
+        let mut leaf = Self::empty(ours, group.limits.clone());
         if let Some(place) = &group.unified {
             enable(place)?;
         }
@@ -100,11 +96,26 @@ impl Leaf {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     leaf.write(&group.limits)?;
+                    leaf.hand_down()?;
                     return Ok(leaf);
                 }
             }
         }
         Err(Error::launch("could not find a free name for a group", libc::EEXIST).with_origin("limits"))
+    }
+
+    fn empty(ours: u64, limits: Limits) -> Self {
+        Self {
+            name: String::new(),
+            unified: None,
+            v1: Vec::new(),
+            ours,
+            limits: Mutex::new(limits),
+            before: Sample::default(),
+            changed: AtomicBool::new(false),
+            below: Mutex::default(),
+            session: None,
+        }
     }
 
     /// Those of its directories that are not there yet.
@@ -134,10 +145,7 @@ impl Leaf {
 
     /// The directory that has a controller, by its v1 or v2 name.
     fn with(&self, v1: &str, v2: &str) -> Option<&Directory> {
-        let has = |directory: &&Directory| {
-            let name = if directory.unified { v2 } else { v1 };
-            directory.controllers.iter().any(|have| have == name)
-        };
+        let has = |directory: &&Directory| directory.has(if directory.unified { v2 } else { v1 });
         self.directories().find(has)
     }
 
@@ -145,6 +153,11 @@ impl Leaf {
     pub fn birthplace(&self) -> Option<io::Result<OwnedFd>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         self.unified.as_ref().map(|directory| Ok(openat(&*directory.owned, c".", flags, Mode::empty())?))
+    }
+
+    /// `cgroup.threads`, through which a payload alone enters its threaded group. None: not in the unified hierarchy.
+    pub fn threads(&self) -> Option<io::Result<OwnedFd>> {
+        self.unified.as_ref().map(|directory| directory.open("cgroup.threads", OFlag::O_WRONLY))
     }
 
     /// The `tasks` files of v1 groups, with the controllers of each.
@@ -221,6 +234,9 @@ impl Leaf {
 
     /// Remove it if it is empty. False: not yet.
     pub fn try_remove(&mut self) -> bool {
+        if !self.tidy() {
+            return false;
+        }
         self.v1.retain(|directory| !directory.try_remove());
         if self.unified.as_ref().is_some_and(Directory::try_remove) {
             self.unified = None;
@@ -231,6 +247,10 @@ impl Leaf {
 
 impl Drop for Leaf {
     fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.inherit(self.v1.drain(..).chain(self.unified.take()));
+            return;
+        }
         let deadline = crate::sys::monotonic() + GRACE;
         // A process that is already dead but not yet reaped keeps the directory busy for a moment. What can't be removed
         // now is swept by a later start, once it is empty and nobody holds its lock.
@@ -261,6 +281,18 @@ impl Directory {
                 Err(error)
             }
         }
+    }
+
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|have| have == controller)
+    }
+
+    fn write(&self, file: &str, value: &str) -> Result<()> {
+        let path = self.path.join(file);
+        fs::write(&path, value).map_err(|error| {
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            failure(format!("could not write {value} to {}", path.display()), errno, &path)
+        })
     }
 
     fn open(&self, name: &str, flags: OFlag) -> io::Result<OwnedFd> {

@@ -53,15 +53,17 @@ impl Leaf {
         let mut usage = Usage::default();
         self.cpu(&mut usage);
         self.memory(&mut usage);
+        let below = self.local();
         if let Some(directory) = self.with("pids", "pids") {
             usage.pids_peak = directory.number("pids.peak").map(|peak| peak.saturating_sub(self.ours));
-            usage.pids_limit_hits = directory.number_of("pids.events", "max");
+            usage.pids_limit_hits = directory.number_of("pids.events", "max").map(|hits| hits + below.pids_limit_hits);
         }
+        usage.oom_kills = usage.oom_kills.map(|kills| kills + below.oom_kills);
         usage.io = self.with("blkio", "io").and_then(|directory| match directory.unified {
             true => Some(unified_io(&directory.read("io.stat")?)),
             false => Some(v1_io(
-                &directory.read("blkio.throttle.io_service_bytes")?,
-                &directory.read("blkio.throttle.io_serviced")?,
+                &directory.read("blkio.throttle.io_service_bytes_recursive")?,
+                &directory.read("blkio.throttle.io_serviced_recursive")?,
             )),
         });
         usage
@@ -150,9 +152,9 @@ impl Leaf {
             let hits = directory.number("memory.failcnt").map(|hits| hits.saturating_add(sum));
             usage.memory_limit_hits = hits.filter(|hits| swap != Some(0) || *hits > 0);
             usage.oom_kills = directory.number_of("memory.oom_control", "oom_kill");
-            usage.page_faults_major = number_after(&stat, "pgmajfault");
-            usage.page_ins = number_after(&stat, "pgpgin");
-            usage.page_outs = number_after(&stat, "pgpgout");
+            usage.page_faults_major = number_after(&stat, "total_pgmajfault");
+            usage.page_ins = number_after(&stat, "total_pgpgin");
+            usage.page_outs = number_after(&stat, "total_pgpgout");
         }
         let source = if directory.unified { "cgroup-v2" } else { "cgroup-v1" };
         usage.memory_source = usage.memory_peak.map(|_| source.to_owned());

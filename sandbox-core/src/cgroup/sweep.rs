@@ -30,6 +30,15 @@ impl Sweep {
     }
 }
 
+/// The groups of a session's payloads.
+fn below(leaf: &Path) {
+    let groups = fs::read_dir(leaf).into_iter().flatten().flatten();
+    groups.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).for_each(|group| {
+        // EBUSY, as above.
+        drop(fs::remove_dir(group.path()));
+    });
+}
+
 fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
     let ours = format!("{PREFIX}{}-", std::process::id());
@@ -43,7 +52,10 @@ fn sweep(parent: &Path) {
             && let Ok(_lock) = Flock::lock(file, FlockArg::LockExclusiveNonblock)
         {
             // EBUSY: processes that outlived their owner for a moment; the next sweep sees it again.
-            drop(fs::remove_dir(entry.path()));
+            if fs::remove_dir(entry.path()).is_err() {
+                below(&entry.path());
+                drop(fs::remove_dir(entry.path()));
+            }
         }
     }
 }

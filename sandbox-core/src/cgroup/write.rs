@@ -193,10 +193,7 @@ fn devices(directory: &Directory, rules: &[String]) -> Result<()> {
 }
 
 fn plain(directory: &Directory, key: &str, file: &str, value: &str) -> Result<()> {
-    let path = directory.path.join(file);
-    fs::write(&path, value).map_err(|error| {
-        failure(format!("could not write {value} to {}", path.display()), errno(&error), &path).with_origin(key)
-    })
+    directory.write(file, value).map_err(|error| error.with_origin(key))
 }
 
 fn errno(error: &io::Error) -> i32 {

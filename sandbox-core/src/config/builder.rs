@@ -269,6 +269,12 @@ impl SandboxBuilder {
         self
     }
 
+    /// Whether each payload of a session gets a group of its own.
+    pub fn payload_groups(mut self, each: bool) -> Self {
+        self.config.limits.payload_groups = Some(each);
+        self
+    }
+
     /// Number of processes and threads.
     pub fn pids(mut self, pids: u64) -> Self {
         self.config.limits.pids = Some(pids);

@@ -76,6 +76,10 @@ pub struct LimitsConfig {
     /// Below which cgroup that of the sandbox is made, as a path in the hierarchy; empty: that of the host process.
     /// Default: `""`. Example: `cgroup_parent = "/grading"`.
     pub cgroup_parent: Option<String>,
+    /// Whether each payload of a session gets a group of its own, below that of the session: for its numbers, and for a
+    /// `cpu_time` of one call. Needs cgroups; on v2 it counts CPU time and processes. Default: false.
+    /// Example: `payload_groups = true`.
+    pub payload_groups: Option<bool>,
 }
 
 /// Limits of block I/O on one device.

@@ -71,6 +71,7 @@ output = "16MiB"
 overflow = "truncate"
 rlimits = { nofile = 256 }
 cgroup_parent = ""
+payload_groups = false
 
 [[fds]]
 name = "http"
@@ -601,7 +602,7 @@ fn the_builder_keeps_its_errors_for_the_end() {
     assert_eq!(
         problems(builder.into_config()),
         [
-            "limits.x: there is no such key (--set limits.x=1) (hint: known here: memory, memory_high, swap, oom_group, pids, cpus, cpu_weight, cpuset, io_weight, io, devices, hugepages, timeout, wall_time, cpu_time, output, overflow, rlimits, cgroup_parent)",
+            "limits.x: there is no such key (--set limits.x=1) (hint: known here: memory, memory_high, swap, oom_group, pids, cpus, cpu_weight, cpuset, io_weight, io, devices, hugepages, timeout, wall_time, cpu_time, output, overflow, rlimits, cgroup_parent, payload_groups)",
             "pids: must be a number such as 64, got \"x\"",
             "rootfs: must be \"system\", \"host\", \"empty\" or a directory (with a \"/\"), got \"sytem\"",
             "user: must be UID or UID:GID in numbers, got \"root\"",

@@ -47,6 +47,7 @@ const ASSIGNMENTS: &[&str] = &[
     "limits.memory_high=32M",
     "limits.swap=0",
     "limits.oom_group=true",
+    "limits.payload_groups=true",
     "limits.pids=4",
     "limits.cpus=0.5",
     "limits.cpu_weight=50",

@@ -128,11 +128,12 @@ pub fn config_to_plan(data: &[u8]) {
     // The same for a session, which is told of its payloads one by one.
     if let Some(base) = session {
         let session = Plan { base: base.into(), payload: plan.payload };
-        let bytes = session.lower_run(&names, 7, true, None);
+        let ends = Ends { deadline: 7, ..Ends::default() };
+        let bytes = session.lower_run(&names, ends, true, None);
         // Magic, version, length.
         let length = bytes.get(12..16).and_then(|four| four.try_into().ok()).map(u32::from_le_bytes);
         assert_eq!(length, u32::try_from(bytes.len()).ok(), "a payload of a session says its length");
-        assert_eq!(bytes, session.lower_run(&names, 7, true, None), "the same payload is the same bytes");
+        assert_eq!(bytes, session.lower_run(&names, ends, true, None), "the same payload is the same bytes");
     }
 }
 

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
@@ -21,7 +22,7 @@ use crate::{Error, ErrorKind, Result, Stage};
 
 use super::{
     Control, GRACE, Handover, Held, Home, Image, Kept, Link, Message, Running, Set, Silence, Start, call, cancelled,
-    failed, garbled, set_up, too_late, unattached, until_gone,
+    failed, garbled, group, set_up, too_late, unattached, until_gone,
 };
 
 /// How many shepherds without a payload are kept for the next ones.
@@ -56,11 +57,15 @@ pub(crate) struct Run<'a> {
     /// By the names of the plan: standard streams, declared fds.
     pub passed: BTreeMap<String, OwnedFd>,
     /// The names, in the order the plan counts them.
-    pub names: &'a [String],
+    pub names: Vec<String>,
     /// CLOCK_MONOTONIC nanoseconds.
     pub called: u64,
     pub deadline: Option<u64>,
     pub cancel: Option<&'a Canceller>,
+    /// In a group of its own.
+    pub grouped: bool,
+    /// What its own group may use.
+    pub cpu_time: Option<Duration>,
     /// Return when it was asked for: what comes of it is told with its end.
     pub unproven: Option<Unproven>,
     pub fault: Option<Fault>,
@@ -173,15 +178,19 @@ impl Live {
             return Err(too_late());
         }
         let inside = |time: u64| time.saturating_add_signed(self.ahead).max(1);
-        let bytes = run.plan.lower_run(run.names, run.deadline.map_or(0, inside), run.unproven.is_some(), run.fault);
+        let session = self.group();
+        let group =
+            session.as_ref().filter(|_| run.grouped).map(|leaf| group::of_payload(leaf, &mut run)).transpose()?;
+        let ends = group::ends(run.settled, run.deadline.map(inside), run.cpu_time);
+        let bytes = run.plan.lower_run(&run.names, ends, run.unproven.is_some(), run.fault);
         if bytes.len() > crate::wire::PLAN_MAX {
             return Err(Error::new(ErrorKind::Config, Stage::Compile, "arguments and environment are too long"));
         }
         let mut fds = Vec::with_capacity(run.names.len());
-        for name in run.names {
+        for name in &run.names {
             fds.push(run.passed.get(name).ok_or_else(|| unattached(name))?.as_raw_fd());
         }
-        let oom_kills_before = self.group().as_deref().and_then(Leaf::oom_kills).unwrap_or(0);
+        let oom_kills_before = session.as_deref().and_then(Leaf::oom_kills).unwrap_or(0);
         let idle = self.shepherds().idle.pop();
         // An idle one may have ended with everything else inside (kill_all); then another one tells whether PID 1 is there.
         let shepherd =
@@ -208,6 +217,7 @@ impl Live {
                 executed: None,
                 unproven: run.unproven,
                 oom_kills_before,
+                group,
             };
             return Ok(self.remember(running));
         }
@@ -250,6 +260,7 @@ impl Live {
             executed: Some(executed),
             unproven: None,
             oom_kills_before,
+            group,
         };
         Ok(self.remember(running))
     }

@@ -117,11 +117,16 @@ pub(crate) struct Running {
     pub unproven: Option<Unproven>,
     /// How many processes of the group the out-of-memory killer had taken before.
     oom_kills_before: u64,
+    /// In a session: its own, below that of the session.
+    pub group: Option<Leaf>,
 }
 
 impl Running {
     /// How many processes the out-of-memory killer has taken since the payload was started. None: there is no group that counts.
     pub fn oom_kills(&self) -> Option<u64> {
+        if let Some(kills) = self.group.as_ref().and_then(Leaf::oom_kills) {
+            return Some(kills);
+        }
         let kills = match &self.home {
             Home::Sandbox(held) => held.group.as_deref().and_then(Leaf::oom_kills),
             Home::Session(live) => live.group().as_deref().and_then(Leaf::oom_kills),
@@ -254,6 +259,7 @@ pub(crate) fn launch(start: Start<'_>) -> Result<(Running, Handover)> {
             executed: Some(executed),
             unproven: None,
             oom_kills_before: 0,
+            group: None,
         },
         handed,
     ))

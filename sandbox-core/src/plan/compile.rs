@@ -10,7 +10,7 @@ use crate::fds::{self, Layout};
 use crate::landlock;
 use crate::rootfs::{self, RootSteps, facts::Facts};
 use crate::seccomp;
-use crate::settle::{Settled, TreeMode};
+use crate::settle::{Place, Settled, TreeMode};
 use crate::spec::{GuestPath, JoinTarget, Namespace, Propagation, Rlimit, Seccomp, Securebits};
 use crate::{Error, ErrorKind, Result, Stage};
 
@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub rlimits: Vec<(Rlimit, u64)>,
     /// A terminal as standard input, output and error: columns and rows.
     pub terminal: Option<(u16, u16)>,
+    /// In a group of its own below that of its session.
+    pub grouped: bool,
 }
 
 /// A filter, ready to install.
@@ -163,6 +165,7 @@ fn compile(settled: &Settled, facts: &Facts, filter: Option<&Filter>, then: Then
 pub(crate) fn compile_payload(settled: &Settled, filter: Option<&Filter>, call: &Call) -> Result<Vec<Step>> {
     let mut c = Compiler { settled, steps: Vec::with_capacity(24), slots: PAYLOAD_SLOTS };
     let layout = Layout::new(&settled.spec.fds);
+    c.enter_own_group(call); //                        first, while its ids are those of the session's init
     c.add(Op::ClearSignalMask, "default"); //       1. PID 1 has all signals blocked
     c.add(Op::NewSession, "default"); //            2. no terminal of the host's
     c.limits(call); //                              3. before the ids: raising may need a capability
@@ -299,6 +302,19 @@ impl Compiler<'_> {
         }
         if self.settled.spec.namespaces.cgroup == Namespace::New {
             self.add(Op::Unshare { flags: libc::CLONE_NEWCGROUP }, "namespaces.cgroup");
+        }
+    }
+
+    /// A single thread that moves itself waits for nobody.
+    fn enter_own_group(&mut self, call: &Call) {
+        let group = self.settled.group.as_ref().filter(|_| call.grouped);
+        for place in group.iter().flat_map(|group| &group.v1) {
+            if Place::counts_payloads(&place.controllers) {
+                self.add(Op::EnterGroup { tasks: Fd::Passed(tasks_name(&place.controllers)) }, "limits.payload_groups");
+            }
+        }
+        if group.is_some_and(|group| group.unified.is_some()) {
+            self.add(Op::EnterGroup { tasks: Fd::Passed(GROUP.to_owned()) }, "limits.payload_groups");
         }
     }
 

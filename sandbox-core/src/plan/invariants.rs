@@ -48,6 +48,7 @@ pub(crate) fn facts(spec: &Spec) -> Facts {
 pub(crate) fn call(spec: &Spec, argv: &[&str]) -> Call {
     Call {
         terminal: None,
+        grouped: false,
         argv: argv.iter().map(|word| word.as_bytes().to_vec()).collect(),
         env: vec![(b"PATH".to_vec(), b"/usr/bin:/bin".to_vec())],
         cwd: GuestPath::new(Path::new("/")).expect("/ is a guest path"),

@@ -151,7 +151,7 @@ pub(crate) fn lower_run(
     ruleset: u16,
     first: usize,
     payload: &[Step],
-    deadline: u64,
+    ends: Ends,
     flags: u64,
     fault: Option<Fault>,
 ) -> Vec<u8> {
@@ -162,6 +162,7 @@ pub(crate) fn lower_run(
     lowering.align();
     let ops_at = lowering.blob_at + lowering.blob.len() as u64;
     let length = (ops_at - RUN_ADDR) as usize + lowering.ops.len();
+    let clock = passed.iter().position(|name| name == CPU_TIME);
     let header = PlanHeader {
         magic: wire::MAGIC,
         version: wire::VERSION,
@@ -170,13 +171,13 @@ pub(crate) fn lower_run(
         op_count: (lowering.ops.len() / OP) as u32,
         fd_count: passed.len() as u32,
         fds: slot_at(RUN_ADDR, 0),
-        deadline,
+        deadline: ends.deadline,
         flags,
         group_kill: 0,
-        cpu_stat: 0,
-        cpu_limit: 0,
-        cpu_unit: 0,
-        cpu_width: 0,
+        cpu_stat: clock.map_or(0, |at| slot_at(RUN_ADDR, at)),
+        cpu_limit: ends.cpu_limit,
+        cpu_unit: ends.cpu_unit,
+        cpu_width: ends.cpu_width,
         thaw: 0,
     };
     let mut bytes = Vec::with_capacity(length);

@@ -98,10 +98,10 @@ impl Plan {
 
 impl Plan {
     /// The bytes that a shepherd gets for one more payload of a session, and the names of the fds that go along, in order.
-    /// `deadline`: nanoseconds of the session's CLOCK_MONOTONIC, 0 for none; `end_only`: the host asks for nothing before the end.
-    pub(crate) fn lower_run(&self, passed: &[String], deadline: u64, end_only: bool, fault: Option<Fault>) -> Vec<u8> {
+    /// `ends`: by the session's clock; `end_only`: the host asks for nothing before the end.
+    pub(crate) fn lower_run(&self, passed: &[String], ends: Ends, end_only: bool, fault: Option<Fault>) -> Vec<u8> {
         let flags = if end_only { FLAG_END_ONLY } else { 0 };
-        lower::lower_run(passed, compile::RULESET_SLOT, self.base.steps.len(), &self.payload, deadline, flags, fault)
+        lower::lower_run(passed, compile::RULESET_SLOT, self.base.steps.len(), &self.payload, ends, flags, fault)
     }
 }
 

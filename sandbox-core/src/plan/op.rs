@@ -99,7 +99,7 @@ pub(crate) enum Op {
     },
 
     // -- of PID 1 ---------------------------------------------------------------------------------------------------
-    /// Enter a v1 group by its `tasks` file.
+    /// Enter a v1 group by its `tasks` file, or a threaded one by its `cgroup.threads`.
     EnterGroup {
         tasks: Fd,
     },

@@ -15,8 +15,8 @@ use crate::{Error, Result, sys};
 
 impl Process {
     /// What the payload and its descendants have used until now. With a group of its own (any limit that needs one) the
-    /// numbers are the kernel's counters for the whole tree; without one, as in a session, they are those of the payload's own
-    /// process and of the children it has waited for (proc_pid_stat(5)), and after the end those of the outcome.
+    /// numbers are the kernel's counters for the whole tree; without one, as in a session without `limits.payload_groups`, they
+    /// are those of the payload's own process and of the children it has waited for (proc_pid_stat(5)), and after the end those of the outcome.
     ///
     /// # Errors
     /// As [`wait`](Self::wait), once the payload has ended.
@@ -72,27 +72,25 @@ impl Process {
     }
 
     fn leaf(&self, verb: &'static str) -> Result<&Leaf> {
-        if let Home::Session(_) = &self.running.home {
-            return Err(Error::unsupported(verb, "the group of a session is that of all its payloads")
-                .with_hint("ask the session itself"));
-        }
-        self.own_leaf().ok_or_else(|| no_group(verb))
+        self.own_leaf().ok_or_else(|| match &self.running.home {
+            Home::Sandbox(_) => no_group(verb),
+            Home::Session(_) => Error::unsupported(verb, "the group of a session is that of all its payloads")
+                .with_hint("ask the session itself, or open it with limits.payload_groups = true"),
+        })
     }
 
     /// The group, if this payload has it for itself.
     fn own_leaf(&self) -> Option<&Leaf> {
         match &self.running.home {
             Home::Sandbox(held) => held.group.as_deref(),
-            Home::Session(_) => None,
+            Home::Session(_) => self.running.group.as_ref(),
         }
     }
 
     /// What the group says beside what was reaped.
     pub(super) fn group_usage(&self) -> Usage {
-        match self.own_leaf() {
-            Some(leaf) => leaf.usage(),
-            None => Usage { oom_kills: self.running.oom_kills(), ..Usage::default() },
-        }
+        let usage = self.own_leaf().map(Leaf::usage).unwrap_or_default();
+        Usage { oom_kills: usage.oom_kills.or_else(|| self.running.oom_kills()), ..usage }
     }
 }
 

@@ -52,6 +52,11 @@ impl Group {
 }
 
 impl Group {
+    /// Whether it counts CPU time.
+    pub fn counts_cpu_time(&self) -> bool {
+        self.unified.is_some() || self.has("cpuacct", "")
+    }
+
     /// How many nanoseconds 1 in its CPU time stands for: `cpu.stat` counts microseconds, `cpuacct.usage` nanoseconds.
     pub fn cpu_unit(&self) -> u64 {
         if self.unified.is_some() { 1000 } else { 1 }
@@ -113,6 +118,17 @@ const WITHOUT: Option<(&str, &str)> = if cfg!(feature = "cgroups") {
 /// Controllers that only count, and are asked to wherever there is a group anyway: (v1, v2).
 const COUNTING: [(&str, &str); 4] = [("memory", "memory"), ("pids", "pids"), ("cpu", "cpu"), ("blkio", "io")];
 
+/// The v1 controllers that a payload of a session has a group of its own for.
+const OF_A_PAYLOAD: [&str; 4] = ["memory", "pids", "cpuacct", "blkio"];
+
+impl Place {
+    /// Whether a v1 hierarchy has a group of a payload's own. A new group of the cpuset controller can't be entered.
+    pub fn counts_payloads(controllers: &[String]) -> bool {
+        let has = |name: &&str| controllers.iter().any(|have| have == name);
+        OF_A_PAYLOAD.iter().any(has) && !has(&"cpuset")
+    }
+}
+
 /// Decide.
 pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Result<Settled> {
     let mut choice = Choice { spec, host, report, rlimits: spec_rlimits(spec), enforced: spec.limits.clone() };
@@ -141,8 +157,14 @@ pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Resul
         }
     }
     let cpu_time = choice.cpu_time(unified.is_some())?;
+    let payload_groups = choice.payload_groups(unified)?;
     let parent_named = spec.limits.cgroup_parent.is_some();
-    let needed = !in_unified.is_empty() || !in_v1.is_empty() || cpu_time.is_some() || !own_pids || parent_named;
+    let needed = !in_unified.is_empty()
+        || !in_v1.is_empty()
+        || cpu_time.is_some()
+        || !own_pids
+        || parent_named
+        || payload_groups;
     if !own_pids && unified.is_none() {
         return Err(Error::unsupported(
             "namespaces.pid",
@@ -157,7 +179,7 @@ pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Resul
     Ok(Settled { rlimits: choice.rlimits.into_values().collect(), group })
 }
 
-/// One payload among others: their group counts all of them together.
+/// One payload among others, without a group of its own.
 pub(super) fn cpu_time_per_process(settled: &mut super::Settled, time: Duration) -> Result<()> {
     settled.spec.limits.cpu_time = Some(time);
     let mut choice = Choice {
@@ -170,8 +192,8 @@ pub(super) fn cpu_time_per_process(settled: &mut super::Settled, time: Duration)
     choice.weaken(
         "limits.cpu_time",
         &format!("{time:?}"),
-        "the group of a session counts all its payloads together",
-        "open the session with limits.cpu_time, which bounds all of them, or run this payload in a sandbox of its own",
+        "this session is in no group below which a payload could have one of its own",
+        "open the session with limits.payload_groups = true, or run this payload in a sandbox of its own",
     )?;
     settled.rlimits = choice.rlimits.into_values().collect();
     Ok(())
@@ -294,6 +316,7 @@ impl Choice<'_> {
             "limits.io" => enforced.io.clear(),
             "limits.devices" => enforced.devices.clear(),
             "limits.hugepages" => enforced.hugepages.clear(),
+            "limits.payload_groups" => enforced.payload_groups = false,
             _ => {}
         }
         Ok(())
@@ -313,6 +336,31 @@ impl Choice<'_> {
         Ok(None)
     }
 
+    /// Whether payloads have groups of their own: in v1 hierarchies that count, and in the unified one.
+    fn payload_groups(&mut self, unified: Option<&crate::host::CgroupPlace>) -> Result<bool> {
+        let key = "limits.payload_groups";
+        if !self.spec.limits.payload_groups {
+            return Ok(false);
+        }
+        let v1 = OF_A_PAYLOAD.iter().any(|name| self.host.cgroups.v1_places.contains_key(*name));
+        let how = match (unified, v1) {
+            _ if WITHOUT.is_some() => None,
+            (_, true) => Some("cgroup-v1"),
+            (Some(place), false) if place.has("pids") => Some("cgroup-v2: CPU time and processes"),
+            (Some(_), false) => Some("cgroup-v2: CPU time"),
+            (None, false) => None,
+        };
+        match how {
+            Some(how) => self.report.enforced(key, how),
+            None => {
+                let nowhere = ("this process may not make groups that count", delegate(self.host));
+                let (why, remedy) = WITHOUT.unwrap_or(nowhere);
+                self.weaken(key, "true", why, remedy)?;
+            }
+        }
+        Ok(how.is_some())
+    }
+
     fn group(
         &mut self,
         unified: Option<&crate::host::CgroupPlace>,
@@ -326,6 +374,9 @@ impl Choice<'_> {
         if unified.is_none() {
             // What the unified hierarchy does without a controller.
             in_v1.extend(["cpuacct", "freezer"].into_iter().filter(|name| on_v1(name)));
+        }
+        if self.enforced.payload_groups {
+            in_unified.extend(unified.filter(|place| place.has("pids")).map(|_| "pids"));
         }
         let counted = COUNTING.iter().map(|(_, v2)| *v2);
         in_unified.extend(counted.filter(|name| unified.is_some_and(|place| place.enables(name))));

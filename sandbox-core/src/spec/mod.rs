@@ -210,6 +210,7 @@ pub(crate) struct Limits {
     /// Soft and hard limit alike; `RLIM_INFINITY` is `u64::MAX`. Always has `core`.
     pub rlimits: Vec<(Rlimit, u64)>,
     pub cgroup_parent: Option<String>,
+    pub payload_groups: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -97,6 +97,7 @@ pub(crate) const FEATURES: &[&str] = &[
     "limits.memory",
     "limits.memory_high",
     "limits.oom_group",
+    "limits.payload_groups",
     "limits.pids",
     "limits.rlimits",
     "limits.swap",

@@ -38,6 +38,7 @@ impl Check<'_> {
             },
             rlimits: self.rlimits(),
             cgroup_parent: self.cgroup_parent(),
+            payload_groups: written.payload_groups == Some(true),
         };
         if let (Some(high), Some(memory)) = (limits.memory_high, limits.memory)
             && high > memory
