@@ -39,6 +39,8 @@ def main():
             begun = time.perf_counter()
             done = subprocess.run(arguments, capture_output=True, text=True)
             taken[kind] = time.perf_counter() - begun
+            if done.returncode != 0:
+                raise SystemExit(f"{kind}: {done.stdout}{done.stderr}")
             print(f"{kind:<12} {taken[kind]:7.2f} s  {done.stdout.strip().splitlines()[-1]}")
     overhead = (taken["inside"] - taken["outside"]) / count
     print(f"overhead per test with -n 2: {overhead * 1000:.0f} ms; two at a time, each {overhead * 2000:.0f} ms")
