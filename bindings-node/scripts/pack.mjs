@@ -1,13 +1,16 @@
-// Owns: the packages as they are published: `pinfold`, and one for each platform that was built.
-// usage: node scripts/pack.mjs FOLDER      (after scripts/build.mjs, once for each target)
+// Owns: the packages as they are published: `pinfold`, and one for each platform that can be built for here.
+// usage: node scripts/pack.mjs [--debug] FOLDER      builds and packs; --debug: for this machine alone, and unoptimized
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 
-import { PLATFORMS, here } from './platforms.mjs'
+import { build } from './build.mjs'
+import { PLATFORMS, here, host, obstacle } from './platforms.mjs'
 
-const folder = resolve(process.argv[2] ?? '.')
+const { values: { debug }, positionals: [out] } = parseArgs({ options: { debug: { type: 'boolean' } }, allowPositionals: true })
+const folder = resolve(out ?? '.')
 const manifest = JSON.parse(readFileSync(join(here, 'package.json'), 'utf8'))
 const stage = mkdtempSync(join(tmpdir(), 'pinfold-pack-'))
 
@@ -17,15 +20,24 @@ function pack(name, contents) {
   execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: join(stage, name), stdio: ['ignore', 'inherit', 'inherit'] })
 }
 
+/** The names of the platforms that it was built for. What is left out is said. */
+function buildAll() {
+  const names = []
+  for (const [triple, name] of Object.entries(PLATFORMS)) {
+    const why = debug && triple !== host() ? 'only this machine is built for with --debug' : obstacle(triple)
+    if (why === null) {
+      build(triple, debug)
+      names.push(name)
+    } else console.error(`left out: pinfold-${name}: ${why}`)
+  }
+  if (names.length === 0) throw new Error('nothing could be built')
+  return names
+}
+
 try {
   mkdirSync(folder, { recursive: true })
-  const built = Object.entries(PLATFORMS).filter(([, name]) => existsSync(join(here, `pinfold.${name}.node`)))
-  if (built.length === 0) throw new Error('nothing is built: node scripts/build.mjs')
-  for (const [triple, name] of Object.entries(PLATFORMS)) {
-    if (existsSync(join(here, `pinfold.${name}.node`))) continue
-    console.error(`not packed, because it was not built: ${name} (node scripts/build.mjs --target ${triple}; it needs that target's standard library: rustup target add ${triple})`)
-  }
-  for (const [, name] of built) {
+  const built = buildAll()
+  for (const name of built) {
     const [os, cpu, libc] = name.split('-')
     const binary = `pinfold.${name}.node`
     mkdirSync(join(stage, name))
@@ -41,7 +53,7 @@ try {
   for (const file of manifest.files) cpSync(join(here, file), join(stage, 'pinfold', file), { recursive: true })
   copyFileSync(join(here, 'README.md'), join(stage, 'pinfold', 'README.md'))
   const { scripts, devDependencies, ...published } = manifest
-  const platforms = Object.fromEntries(built.map(([, name]) => [`pinfold-${name}`, manifest.version]))
+  const platforms = Object.fromEntries(built.map((name) => [`pinfold-${name}`, manifest.version]))
   pack('pinfold', { ...published, optionalDependencies: platforms })
 } finally {
   rmSync(stage, { recursive: true })
