@@ -8,12 +8,14 @@ const { ReadStream } = require('node:tty')
 
 /** When typing is tried again after the payload has left unread what was typed before. No event loop tells that it has read. */
 const AGAIN_MS = 10
+const CHUNK = 1 << 16
 
 /** It ends when nobody has the other end any more. */
 class Terminal extends Duplex {
   #printed
   #typed
-  #writing = false
+  /** How many calls are using the number of `#typed`, which must stay ours meanwhile. */
+  #calls = 0
   #again = null
   #referenced = true
 
@@ -28,7 +30,17 @@ class Terminal extends Duplex {
     this.#printed.on('data', (data) => this.push(data) || this.#printed.pause())
     // EIO: nobody has the other end any more, which of a pipe would be its end.
     this.#printed.on('error', (error) => error.code !== 'EIO' && this.destroy(error))
-    this.#printed.once('close', () => this.destroyed || this.push(null))
+    this.#printed.once('close', () => this.#rest())
+  }
+
+  /** libuv takes the hang-up for the end, which of a terminal comes before the last that was printed. */
+  #rest() {
+    this.#call(fs.read, Buffer.alloc(CHUNK), (error, count, bytes) => {
+      // EIO: that was all.
+      if (error || count === 0) return this.push(null)
+      this.push(bytes.subarray(0, count))
+      return this.#rest()
+    })
   }
 
   _read() {
@@ -38,13 +50,7 @@ class Terminal extends Duplex {
   _write(chunk, encoding, done) {
     // Who has gone reads nothing: it is as if it had been typed and not been looked at.
     if (this.#printed.destroyed) return done()
-    this.#writing = true
-    fs.write(this.#typed.fd, chunk, 0, chunk.length, null, (error, written) => {
-      this.#writing = false
-      if (this.destroyed) {
-        this.#typed.close()
-        return done()
-      }
+    return this.#call(fs.write, chunk, (error, written) => {
       if (error?.code === 'EAGAIN') {
         this.#again = setTimeout(() => this._write(chunk, encoding, done), AGAIN_MS)
         if (!this.#referenced) this.#again.unref()
@@ -53,14 +59,23 @@ class Terminal extends Duplex {
       if (error) return done(error.code === 'EIO' ? null : error)
       return written < chunk.length ? this._write(chunk.subarray(written), encoding, done) : done()
     })
-    return undefined
+  }
+
+  /** Reads or writes on the runtime's worker pool. What comes after the end of this stream is nobody's. */
+  #call(what, bytes, done) {
+    if (this.destroyed) return
+    this.#calls += 1
+    what(this.#typed.fd, bytes, 0, bytes.length, null, (...told) => {
+      this.#calls -= 1
+      if (!this.destroyed) done(...told)
+      else if (this.#calls === 0) this.#typed.close()
+    })
   }
 
   _destroy(error, done) {
     clearTimeout(this.#again)
     this.#printed.destroy()
-    // Its number must stay ours for as long as the pool writes to it.
-    if (!this.#writing) this.#typed.close()
+    if (this.#calls === 0) this.#typed.close()
     done(error)
   }
 

@@ -32,6 +32,17 @@ test('what is printed is the output', async () => {
   })
 })
 
+test('what is printed last is not lost', async () => {
+  const s = await box.open()
+  for (let n = 0; n < 50; n++) {
+    const p = s.spawn(['sh', '-c', 'read x; stty size; echo last'], { terminal })
+    p.terminal.write('\n')
+    assert.equal(await text(p.terminal), '\r\n30 100\r\nlast\r\n')
+    await p
+  }
+  await s.close()
+})
+
 test('the config may ask for one', async () => {
   assert.equal((await box.with({ process: { terminal: true } }).run(SIZE)).text, '24 80\r\n')
 })
