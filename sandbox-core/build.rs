@@ -58,6 +58,10 @@ fn rustc(out: &Path, packed: bool) -> Command {
         .arg("-o")
         .arg(out)
         .arg(PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("init/main.rs"));
+    if variable("CARGO_CFG_TARGET_ENV") == "musl" {
+        // rustc would bring that C library's own start along.
+        rustc.args(["-C", "link-self-contained=no"]);
+    }
     if packed {
         // The GNU linker's default leaves four page-aligned segments; one file page fewer is one fault fewer.
         rustc.args(["-C", "link-arg=-Wl,-z,noseparate-code", "-C", "link-arg=-Wl,-z,norelro"]);
