@@ -63,8 +63,15 @@ pub(crate) struct Root {
 /// One thread at a time waits for init; the others wait for their turn, each no longer than it said.
 #[derive(Debug, Default)]
 struct Turn {
-    taken: Mutex<bool>,
+    state: Mutex<TurnState>,
     free: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct TurnState {
+    taken: bool,
+    /// How many wait for it: to wake nobody is a call of the kernel, too.
+    waiting: usize,
 }
 
 /// Given back when it is dropped.
@@ -73,27 +80,31 @@ struct Taken<'a>(&'a Turn);
 impl Turn {
     /// None: `deadline` (CLOCK_MONOTONIC nanoseconds) passed while another thread had the turn.
     fn take(&self, deadline: Option<u64>) -> Option<Taken<'_>> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken {
-            let Some(deadline) = deadline else {
-                taken = self.free.wait(taken).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = Duration::from_nanos(deadline.saturating_sub(sys::monotonic()));
-            if left.is_zero() {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.taken {
+            let left = deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(sys::monotonic())));
+            if left == Some(Duration::ZERO) {
                 return None;
             }
-            (taken, _) = self.free.wait_timeout(taken, left).unwrap_or_else(PoisonError::into_inner);
+            state.waiting += 1;
+            state = match left {
+                None => self.free.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.free.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+            state.waiting -= 1;
         }
-        *taken = true;
+        state.taken = true;
         Some(Taken(self))
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.0.free.notify_all();
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.taken = false;
+        if state.waiting > 0 {
+            self.0.free.notify_all();
+        }
     }
 }
 
@@ -411,17 +422,17 @@ impl Process {
     /// Read records and streams until the end or the deadline. False: the deadline came first.
     fn pump(&self, state: &mut State, streams: &mut [Option<PipeReader>; 2], deadline: Option<u64>) -> bool {
         let mut linger = None;
+        // Whoever waits for long is told when there is something to read.
+        let mut news = deadline.is_some();
         for (stream, captured) in streams.iter().zip(&mut state.captured) {
             if stream.is_some() {
                 captured.begin();
             }
         }
         loop {
-            while let Some(message) = self.running.link.control.take() {
+            while news && !state.is_over() {
+                let Some(message) = self.running.link.control.take() else { break };
                 state.take(message);
-                if state.is_over() {
-                    break;
-                }
             }
             let over = state.is_over();
             if over && streams.iter().all(Option::is_none) {
@@ -435,6 +446,7 @@ impl Process {
             // can't hide the end.
             let cancel = self.cancel.as_ref().filter(|_| !over && !state.cancelled);
             let [control, cancelled, ready @ ..] = self.ready(streams, !over, cancel, until);
+            news = control;
             if cancelled {
                 state.cancelled = true;
                 state.lost |= self.end_with(wire::CAUSE_CANCELLED).is_err();
@@ -645,12 +657,10 @@ impl Process {
     /// The session goes on: its shepherd is free for the next payload, or ends this one's tree.
     fn leave_session(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        while let Some(message) = self.running.link.control.take() {
-            let over = message.is_err();
+        while !state.is_over()
+            && let Some(message) = self.running.link.control.take()
+        {
             state.take(message);
-            if over {
-                break;
-            }
         }
         match (&state.exit, &state.failure) {
             (Some(exit), _) if exit.free => self.running.give_back(self.running.executed.is_some()),
