@@ -9,12 +9,12 @@ use crate::hunt;
 use crate::reaper::{self, SIGNAL_FD};
 use crate::start::Plan;
 use crate::sys::{self, POLLERR, POLLHUP, POLLIN, PollFd, Rusage};
-use crate::walk::{self, Started};
+use crate::walk::Birth;
 use crate::wire::{
     CAUSE_CPU_TIME, CAUSE_KILLED, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, DOORBELL_FD, FLAG_END_ONLY, MAGIC, PLAN_MAX,
     PlanHeader, RECORD_END, RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_RUN, RECORD_USAGE, RUN_ADDR, Record, VERSION,
 };
-use crate::{report, send};
+use crate::{Failure, report, send};
 
 /// The host writes each plan into this file before it asks for its payload.
 const PLAN_FD: i32 = 6;
@@ -42,13 +42,36 @@ pub fn tend(control: i32, doorbell: i32, plan: i32) -> ! {
     }
     loop {
         let Some(plan) = next() else { sys::exit(0) };
-        let end_only = plan.header.flags & FLAG_END_ONLY != 0;
-        match walk::start(&plan, 0, !end_only, Some(SLICE), || is_over(plan.header.deadline)) {
-            Err(failure) => report(&failure),
-            Ok(started) => watch(&plan, &Watched { pid: started.pid, executed: tell_exec(&started) }),
+        let mut birth = Birth::new(&plan, 0);
+        match start(&plan, &mut birth) {
+            Err(failure) => {
+                report(&failure);
+                sys::close_range(NEXT_FD, u32::MAX);
+            }
+            Ok(()) => watch(&plan, &Watched { birth: &birth, end_only: is_end_only(&plan) }),
         }
-        sys::close_range(NEXT_FD, u32::MAX);
     }
+}
+
+/// Whether the host waits for the end alone.
+fn is_end_only(plan: &Plan) -> bool {
+    plan.header.flags & FLAG_END_ONLY != 0
+}
+
+/// Start the payload, and say that it was executed, where the host waits for that. Where it does not, nobody here waits for it
+/// either: to be woken for it costs more than anything else between the exec and the end.
+fn start(plan: &Plan, birth: &mut Birth<'_>) -> Result<(), Failure> {
+    let end_only = is_end_only(plan);
+    birth.begin(!end_only)?;
+    if end_only {
+        return Ok(());
+    }
+    birth.finish(Some(SLICE), || is_over(plan.header.deadline))?;
+    // The host waits for this one: it needs no bell.
+    let mut record = Record::new(RECORD_EXEC);
+    record.time = sys::monotonic();
+    sys::send_record(CONTROL_FD, &record.to_bytes(), Some(birth.pidfd));
+    Ok(())
 }
 
 /// Wait for the host's next request. None: it has none, or none that can be understood.
@@ -136,38 +159,28 @@ fn reap(payload: i32, used: &mut Used, ended: &mut Option<u32>) -> Reaped {
     }
 }
 
-/// The payload that runs.
-struct Watched {
-    pid: i32,
-    /// When it was executed, if that is still to be told; then nobody listens for the bell either. 0: it was told.
-    executed: u64,
+/// The payload that runs, or is about to.
+struct Watched<'a> {
+    birth: &'a Birth<'a>,
+    /// When it was executed is still to be told; then nobody listens for the bell either.
+    end_only: bool,
 }
 
-impl Watched {
+impl Watched<'_> {
     fn tell(&self, mut record: Record) {
-        record.executed = self.executed;
-        if self.executed == 0 {
-            send(&mut record, None);
-        } else {
+        if self.end_only {
+            record.executed = self.birth.executed();
             record.time = sys::monotonic();
             sys::send_record(CONTROL_FD, &record.to_bytes(), None);
+        } else {
+            send(&mut record, None);
         }
     }
 }
 
-/// Say that the payload was executed, where the host waits for that: when, if it is still to be said.
-fn tell_exec(started: &Started) -> u64 {
-    let time = sys::monotonic();
-    let Some(pidfd) = started.pidfd else { return time };
-    // The host waits for this one: it needs no bell.
-    let mut record = Record::new(RECORD_EXEC);
-    record.time = time;
-    sys::send_record(CONTROL_FD, &record.to_bytes(), Some(pidfd));
-    0
-}
-
 /// Until the payload is over and this process is free again.
-fn watch(plan: &Plan, payload: &Watched) {
+fn watch(plan: &Plan, payload: &Watched<'_>) {
+    let birth = payload.birth;
     let mut cpu = Watch::new(plan);
     let mut first = NEXT_FD;
     if let Some(clock) = cpu.as_ref().map(|cpu| cpu.fd() as u32) {
@@ -189,7 +202,7 @@ fn watch(plan: &Plan, payload: &Watched) {
         if wall == Some(0) {
             break CAUSE_WALL_TIME;
         }
-        if left == Some(0) {
+        if left == Some(0) && birth.is_executed() {
             break CAUSE_CPU_TIME;
         }
         let timeout = match (wall, left) {
@@ -203,7 +216,11 @@ fn watch(plan: &Plan, payload: &Watched) {
         if signal.revents & POLLIN != 0 {
             // Whoever sent it and whatever it says: it is only a reason to look.
             sys::next_signal(SIGNAL_FD);
-            let left = reap(payload.pid, &mut used, &mut ended);
+            let left = reap(birth.pid, &mut used, &mut ended);
+            if let (Some(_), Some(failure)) = (ended, birth.failure()) {
+                report(&failure);
+                return;
+            }
             if let Some(status) = ended
                 && control.fd >= 0
             {
@@ -215,6 +232,9 @@ fn watch(plan: &Plan, payload: &Watched) {
                 record.usage = reaper::raw(used.0);
                 payload.tell(record);
                 if free {
+                    if let Some(cpu) = cpu {
+                        sys::close(cpu.fd());
+                    }
                     return;
                 }
                 if plan.header.deadline == 0 && cpu.is_none() {
@@ -230,9 +250,14 @@ fn watch(plan: &Plan, payload: &Watched) {
             }
         }
         if control.fd >= 0 && control.revents & (POLLIN | POLLHUP | POLLERR) != 0 {
-            break cause_of_end();
+            break CAUSE_NONE;
         }
     };
+    if ended.is_none() && !birth.is_executed() {
+        report(&birth.abort());
+        return;
+    }
+    let cause = if cause == CAUSE_NONE { cause_of_end() } else { cause };
     end(payload, cause, ended, used)
 }
 
@@ -249,17 +274,17 @@ fn cause_of_end() -> u32 {
 }
 
 /// Kill the tree to its last member, and say why and what it used, unless the payload's end was told before.
-fn end(payload: &Watched, cause: u32, told: Option<u32>, mut used: Used) -> ! {
+fn end(payload: &Watched<'_>, cause: u32, told: Option<u32>, mut used: Used) -> ! {
     let mut told = told.is_some();
     let mut ended = None;
     let last_moment = sys::monotonic().saturating_add(PATIENCE);
     if !told {
         // Not yet reaped, so the number is still its own.
-        sys::kill(payload.pid, sys::SIGKILL);
+        sys::kill(payload.birth.pid, sys::SIGKILL);
     }
     let mut signal = [PollFd { fd: SIGNAL_FD, events: POLLIN, revents: 0 }];
     loop {
-        let left = match reap(payload.pid, &mut used, &mut ended) {
+        let left = match reap(payload.birth.pid, &mut used, &mut ended) {
             Reaped::None => false,
             Reaped::Some => {
                 // A process that can't be found can't be killed: then the session ends.

@@ -3,9 +3,9 @@
 use crate::start::{HOST_FD, Plan};
 use crate::sys::{self, POLLIN, PollFd};
 use crate::wire::{
-    CONTROL_FD, FLAG_PAYLOAD_IS_PID1, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE, PSEUDO_DEPUTIZE, PSEUDO_EXEC,
-    PSEUDO_PID, PSEUDO_READY, PSEUDO_SEND, PSEUDO_SERVE, PSEUDO_START, PlanHeader, RECORD_EXEC, RECORD_FD, RECORD_GO,
-    RECORD_READY, RawOp, Record,
+    CONTROL_FD, FLAG_END_ONLY, FLAG_PAYLOAD_IS_PID1, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE, PSEUDO_DEPUTIZE,
+    PSEUDO_EXEC, PSEUDO_PID, PSEUDO_READY, PSEUDO_SEND, PSEUDO_SERVE, PSEUDO_START, PlanHeader, RECORD_EXEC, RECORD_FD,
+    RECORD_GO, RECORD_READY, RawOp, Record,
 };
 use crate::{Failure, report, send};
 
@@ -56,16 +56,21 @@ pub fn walk(plan: &Plan, mut at: u32, role: Role) -> End {
                     error => error,
                 }
             }
-            PSEUDO_START if role == Role::Pid1 => match start(plan, at, true, None, || false) {
-                Ok(started) => {
-                    send(&mut Record::new(RECORD_EXEC), started.pidfd);
-                    return End::Started { payload: started.pid };
+            PSEUDO_START if role == Role::Pid1 => {
+                let mut birth = Birth::new(plan, at);
+                if let Err(failure) = birth.begin(true).and_then(|()| birth.finish(None, || false)) {
+                    return End::Failed(failure);
                 }
-                Err(failure) => return End::Failed(failure),
-            },
+                send(&mut Record::new(RECORD_EXEC), Some(birth.pidfd));
+                return End::Started { payload: birth.pid };
+            }
             PSEUDO_SERVE if role == Role::Pid1 => crate::agent::serve(plan, args.map(|fd| fd as i32)),
             PSEUDO_DEPUTIZE if role == Role::Keeper => deputize(args),
             PSEUDO_EXEC if role != Role::Keeper => {
+                if plan.header.flags & FLAG_END_ONLY != 0 {
+                    // SAFETY: nobody reads it before this process has executed or ended.
+                    unsafe { core::ptr::write_volatile(&raw mut EXECUTED, sys::monotonic()) };
+                }
                 let (errno, extra) = execute(args);
                 return End::Failed(Failure { op: op.op.into(), errno, extra });
             }
@@ -209,44 +214,80 @@ impl Start<'_> {
 
 static mut PAYLOAD_STACK: [u8; 16 << 10] = [0; 16 << 10];
 
-/// A payload that was executed.
-pub struct Started {
+/// When the payload's process was about to execute, where its plan has FLAG_END_ONLY.
+static mut EXECUTED: u64 = 0;
+
+/// A payload's process from its birth on. Until its exec it shares this memory, and it and the kernel write to this: it
+/// must stay where it is.
+pub struct Birth<'a> {
+    start: Start<'a>,
+    using: u32,
     pub pid: i32,
-    pub pidfd: Option<i32>,
+    pub pidfd: i32,
 }
 
-/// Start the payload, or say what failed. Its process walks on from call `at`. `handle`: with a pidfd. `slice`: how often,
-/// in nanoseconds, `give_up` is asked whether that takes too long.
-pub fn start(
-    plan: &Plan,
-    at: u32,
-    handle: bool,
-    slice: Option<u64>,
-    mut give_up: impl FnMut() -> bool,
-) -> Result<Started, Failure> {
-    let mut start = Start { plan, at, failure: None };
-    let (mut pidfd, mut using) = (-1, 1);
-    // SAFETY: this process has one thread, and it waits below until the stack is free again.
-    let stack = unsafe { &mut *&raw mut PAYLOAD_STACK };
-    let pid = sys::clone_shared(stack, handle.then_some(&mut pidfd), &mut using, payload, &raw mut start as usize);
-    let op = u32::from(load(plan, at.saturating_sub(1)).op);
-    if pid < 0 {
-        return Err(Failure { op, errno: -pid as i32, extra: 0 });
+impl<'a> Birth<'a> {
+    /// Its process is to walk on from call `at`.
+    pub const fn new(plan: &'a Plan, at: u32) -> Self {
+        Self { start: Start { plan, at, failure: None }, using: 1, pid: 0, pidfd: -1 }
     }
-    let mut given_up = false;
-    while !sys::released(&using, slice.filter(|_| !given_up)) {
-        if give_up() {
-            given_up = true;
-            // Not yet reaped, so the number is still its own.
-            sys::kill(pid as i32, sys::SIGKILL);
+
+    /// Make the process. `handle`: with a pidfd.
+    pub fn begin(&mut self, handle: bool) -> Result<(), Failure> {
+        // SAFETY: this process has one thread, and no process of an earlier birth shares its memory any more.
+        let stack = unsafe { &mut *&raw mut PAYLOAD_STACK };
+        // SAFETY: as above.
+        unsafe { core::ptr::write_volatile(&raw mut EXECUTED, 0) };
+        let start = &raw mut self.start as usize;
+        let pid = sys::clone_shared(stack, handle.then_some(&mut self.pidfd), &mut self.using, payload, start);
+        if pid < 0 {
+            return Err(Failure { errno: -pid as i32, ..self.cancelled() });
         }
+        self.pid = pid as i32;
+        Ok(())
     }
-    let failure = if given_up { Some(Failure { op, errno: ECANCELED, extra: 0 }) } else { start.take_failure() };
-    if let Some(failure) = failure {
-        sys::wait(pid as i32, true);
-        return Err(failure);
+
+    /// Wait for the exec, or say what failed. `slice`: how often, in nanoseconds, `give_up` is asked whether that takes too long.
+    pub fn finish(&self, slice: Option<u64>, mut give_up: impl FnMut() -> bool) -> Result<(), Failure> {
+        while !sys::released(&self.using, slice) {
+            if give_up() {
+                return Err(self.abort());
+            }
+        }
+        self.failure().map_or(Ok(()), |failure| {
+            sys::wait(self.pid, true);
+            Err(failure)
+        })
     }
-    Ok(Started { pid: pid as i32, pidfd: handle.then_some(pidfd) })
+
+    /// Whether it was executed, as far as can be said now.
+    pub fn is_executed(&self) -> bool {
+        sys::released(&self.using, Some(0)) && self.failure().is_none()
+    }
+
+    /// Why it did not execute.
+    pub fn failure(&self) -> Option<Failure> {
+        self.start.take_failure()
+    }
+
+    /// When it executed.
+    pub fn executed(&self) -> u64 {
+        // SAFETY: the process, the only writer beside `begin`, has executed or ended.
+        unsafe { core::ptr::read_volatile(&raw const EXECUTED) }
+    }
+
+    /// The end of one that has not executed, and may no longer.
+    pub fn abort(&self) -> Failure {
+        // Not yet reaped, so the number is still its own.
+        sys::kill(self.pid, sys::SIGKILL);
+        sys::wait(self.pid, true);
+        self.cancelled()
+    }
+
+    fn cancelled(&self) -> Failure {
+        let op = load(self.start.plan, self.start.at.saturating_sub(1)).op;
+        Failure { op: op.into(), errno: ECANCELED, extra: 0 }
+    }
 }
 
 /// The payload's process, up to its exec. From here on: no state of the parent's but `Start`.

@@ -84,7 +84,7 @@ pub const FLAG_OWN_PID_NAMESPACE: u64 = 1;
 pub const FLAG_PAYLOAD_IS_PID1: u64 = 2;
 
 /// The host waits for the end of a session's payload and for nothing before it: its shepherd does not tell of the exec, makes
-/// no pidfd and rings no bell. EXIT and END say when the exec was.
+/// no pidfd and rings no bell, and is not woken for it. The payload notes the time; EXIT and END say it.
 pub const FLAG_END_ONLY: u64 = 4;
 
 /// One system call of the plan.
