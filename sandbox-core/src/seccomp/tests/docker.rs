@@ -1,12 +1,15 @@
-//! Owns: Docker's default profile as moby publishes it (`data/docker-default.json`): it imports, compiles, and answers as it
-//! says. Must not: repeat the profile: verdicts here are those that users rely on.
+//! Owns: Docker's default profile as moby publishes it, of two ages (`data`): it imports, compiles, and answers as it says.
+//! Must not: repeat the profile: verdicts here are those that users rely on.
 
 use super::vm;
 use super::*;
 use crate::seccomp::reference::{Meaning, arguments, numbers};
 use crate::seccomp::{ProfileContext, compile, profile_from_json};
 
-const PROFILE: &str = include_str!("data/docker-default.json");
+/// Of Docker 20.10, with io_uring.
+const OLD: &str = include_str!("data/docker-default.json");
+/// Of Docker 28.5, without.
+const NEW: &str = include_str!("data/moby-default.json");
 const SYS_ADMIN: u64 = 1 << 21;
 const SYS_CHROOT: u64 = 1 << 18;
 const SYS_BOOT: u64 = 1 << 22;
@@ -16,8 +19,13 @@ fn context(arch: Arch, caps: u64) -> ProfileContext {
 }
 
 /// The answer of the compiled filter.
-fn verdict(arch: Arch, caps: u64, name: &str, args: &[u64]) -> u32 {
-    let imported = profile_from_json(PROFILE, &context(arch, caps)).expect("Docker's profile is read");
+fn verdict(profile: &str, arch: Arch, caps: u64, name: &str, args: &[u64]) -> u32 {
+    verdict_on((6, 18), profile, arch, caps, name, args)
+}
+
+fn verdict_on(kernel: (u32, u32), profile: &str, arch: Arch, caps: u64, name: &str, args: &[u64]) -> u32 {
+    let context = ProfileContext { arch, kernel, caps };
+    let imported = profile_from_json(profile, &context).expect("Docker's profile is read");
     let program = compile(&imported.policy).expect("it compiles");
     vm::check(&program).expect("the kernel takes it");
     let nr = table::number(arch, name).unwrap_or_else(|| panic!("there is a call {name}"));
@@ -64,27 +72,55 @@ fn it_gives_the_verdicts_that_docker_gives() {
             (0, "personality", &[8], allow),
             (0, "personality", &[0xffff_ffff], allow),
             (0, "personality", &[0x0004_0000], eperm),
-            (0, "mseal", &[], enosys),
         ] {
-            let got = verdict(arch, caps, name, args);
-            assert_eq!(got, wanted, "{} {name} {args:x?} with capabilities {caps:x}", arch.name());
+            for profile in [OLD, NEW] {
+                let got = verdict(profile, arch, caps, name, args);
+                assert_eq!(got, wanted, "{} {name} {args:x?} with capabilities {caps:x}", arch.name());
+            }
+        }
+        // What has changed in between.
+        for (name, args, old, new) in [
+            ("io_uring_setup", &[][..], allow, eperm),
+            ("io_uring_enter", &[], allow, eperm),
+            ("io_uring_register", &[], allow, eperm),
+            ("socket", &[2], allow, allow),
+            ("socket", &[40], allow, eperm), // AF_VSOCK
+            ("process_vm_readv", &[], eperm, allow),
+            ("pkey_alloc", &[], eperm, allow),
+            // Younger than the old profile: calls that it can't know are not there.
+            ("mseal", &[], enosys, allow),
+        ] {
+            for (profile, wanted) in [(OLD, old), (NEW, new)] {
+                assert_eq!(verdict(profile, arch, 0, name, args), wanted, "{} {name} {args:x?}", arch.name());
+            }
+        }
+        // ptrace came with a hole that 4.8 has closed.
+        for profile in [OLD, NEW] {
+            assert_eq!(verdict_on((4, 7), profile, arch, 0, "ptrace", &[]), eperm);
+            assert_eq!(verdict_on((4, 8), profile, arch, 0, "ptrace", &[]), allow);
         }
     }
-    assert_eq!(verdict(Arch::X86_64, 0, "arch_prctl", &[]), allow);
-    assert_eq!(verdict(Arch::X86_64, 0, "iopl", &[]), eperm);
+    for profile in [OLD, NEW] {
+        assert_eq!(verdict(profile, Arch::X86_64, 0, "arch_prctl", &[]), allow);
+        assert_eq!(verdict(profile, Arch::X86_64, 0, "iopl", &[]), eperm);
+    }
 }
 
 /// Every call of the table and around it, with arguments that tell the profile's conditions apart.
 #[test]
 fn the_filter_says_what_the_profile_says() {
-    let profile: serde_json::Value = serde_json::from_str(PROFILE).expect("JSON");
+    [OLD, NEW].into_iter().for_each(says_what_it_says);
+}
+
+fn says_what_it_says(text: &str) {
+    let profile: serde_json::Value = serde_json::from_str(text).expect("JSON");
     for arch in [Arch::X86_64, Arch::Aarch64] {
         let entries = profile["syscalls"].as_array().expect("entries").iter();
         let named: Vec<_> = entries.map(|entry| (numbers(entry, arch), entry)).collect();
         assert!(named.iter().any(|(numbers, _)| numbers.len() > 200), "the long list is there");
         for caps in [0, SYS_ADMIN, u64::MAX] {
             let context = context(arch, caps);
-            let imported = profile_from_json(PROFILE, &context).expect("Docker's profile is read");
+            let imported = profile_from_json(text, &context).expect("Docker's profile is read");
             let program = compile(&imported.policy).expect("it compiles");
             let meaning = Meaning::new(&profile, &context);
             for nr in super::numbers(arch) {
@@ -106,8 +142,10 @@ fn the_filter_says_what_the_profile_says() {
 /// What of it has no effect here is said.
 #[test]
 fn nothing_of_it_is_dropped_silently() {
-    let imported = profile_from_json(PROFILE, &context(Arch::X86_64, 0)).expect("Docker's profile is read");
-    assert_eq!(imported.other_architectures, ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]);
-    assert_eq!(imported.shadowed, Vec::<String>::new());
-    assert_eq!(imported.ignored, Vec::<String>::new(), "the tables know every call of every architecture it names");
+    for profile in [OLD, NEW] {
+        let imported = profile_from_json(profile, &context(Arch::X86_64, 0)).expect("Docker's profile is read");
+        assert_eq!(imported.other_architectures, ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]);
+        assert_eq!(imported.shadowed, Vec::<String>::new());
+        assert_eq!(imported.ignored, Vec::<String>::new(), "the tables know every call of every architecture it names");
+    }
 }
