@@ -148,6 +148,67 @@ on_changed_host!(
     }
 );
 
+on_changed_host!(
+    a_root_with_an_overlay_has_the_propagation_that_was_asked_for,
+    "mkdir -p $1/data/sub $1/base/data; mount --bind $1/data $1/data; mount --make-shared $1/data",
+    [0],
+    |directory: &Path| {
+        let data = directory.join("data");
+        let sub = data.join("sub").display().to_string();
+        let host = |argv: &[&str]| {
+            let status = std::process::Command::new(argv[0]).args(&argv[1..]).status().expect("it runs");
+            assert!(status.success(), "{argv:?}");
+        };
+        for (propagation, word) in
+            [(Propagation::Private, "private"), (Propagation::Slave, "slave"), (Propagation::Shared, "shared")]
+        {
+            let overlaid = |kind: pinfold::Overlay| {
+                Sandbox::builder()
+                    .timeout("30s")
+                    .user((0, 0))
+                    .overlay(kind)
+                    .propagation(propagation)
+                    .mount(Mount::bind(&data, "/slave").propagation(Propagation::Slave))
+                    .tmpfs("/mine")
+                    .built()
+            };
+            for kind in
+                [pinfold::Overlay::memory("16MiB"), pinfold::Overlay::dir(directory.join(format!("kept-{word}")))]
+            {
+                let before = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+                let sandbox = overlaid(kind);
+                let mounts = mountinfo(&sandbox);
+                let root = at(&mounts, "/");
+                assert_eq!(root.kind, "overlay", "{root:?}");
+                // A peer group of its own, or none; never one that it follows.
+                assert_eq!(
+                    root.propagation.iter().any(|word| word.starts_with("shared:")),
+                    word == "shared",
+                    "{word}: {root:?}"
+                );
+                assert!(!root.propagation.iter().any(|word| word.starts_with("master:")), "{word}: {root:?}");
+                let process = sandbox
+                    .command("sh")
+                    .args(["-c", "echo x > /written; read line; cat /slave/sub/file"])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .expect("it starts");
+                // What the host mounts later arrives where that was asked for, also below an overlay ..
+                host(&["mount", "-t", "tmpfs", "tmpfs", &sub]);
+                fs::write(data.join("sub/file"), "from the host\n").expect("a file");
+                drop(process.take_stdin());
+                let outcome = process.wait().expect("it ends");
+                assert_eq!(outcome.text(), "from the host\n", "{word}");
+                host(&["umount", &sub]);
+                assert_eq!(letters(outcome.changes().expect("listed")), ["A /written"], "{word}");
+                // .. and nothing of the sandbox's arrives at the host.
+                assert_eq!(fs::read_to_string("/proc/self/mountinfo").expect("mountinfo"), before, "{word}");
+            }
+        }
+    }
+);
+
 on_changed_host!(sandboxes_with_a_shared_root_do_not_see_each_others_mounts, "true", [0, 1000], |_: &Path| {
     // One description, two starts at a time: the payload may mount.
     let sandbox = with_probe()
