@@ -303,7 +303,7 @@ fn through_the_library(case: &Case, directory: &Path) -> Result<Value, Error> {
     for assignment in &case.set {
         document.set(&case.text(assignment, directory))?;
     }
-    let mut builder = SandboxBuilder::from(document.into_config()?);
+    let mut builder = SandboxBuilder::from(document);
     for (name, value) in &case.options {
         builder = builder.shorthand(name, &case.text(value, directory));
     }

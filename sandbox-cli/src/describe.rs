@@ -18,7 +18,7 @@ fn config(matches: &ArgMatches) -> Result<SandboxConfig> {
     for assignment in matches.get_many::<String>("set").into_iter().flatten() {
         document.set(assignment)?;
     }
-    let mut builder = SandboxBuilder::from(document.into_config()?);
+    let mut builder = SandboxBuilder::from(document);
     for (name, text) in flags(matches) {
         builder = builder.shorthand(name, text);
     }

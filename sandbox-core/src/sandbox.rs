@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::cancel::Canceller;
 use crate::cgroup;
 use crate::command::Command;
-use crate::config::{SandboxBuilder, SandboxConfig};
+use crate::config::{Document, SandboxBuilder, SandboxConfig};
 use crate::error::{Problems, Result, Stage};
 use crate::host::HostCaps;
 use crate::launch::{Image, Kept};
@@ -78,7 +78,7 @@ impl Sandbox {
     /// # Errors
     /// As [`from_config`](Self::from_config), and whatever is wrong with the text, with line and key.
     pub fn from_path(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_config(SandboxConfig::from_path(path)?)
+        SandboxBuilder::from(Document::from_path(path)?).build()
     }
 
     fn settled(config: SandboxConfig, base: &Path, host: &HostCaps) -> Result<Self> {
@@ -219,13 +219,22 @@ impl SandboxBuilder {
     /// # Errors
     /// As [`Sandbox::from_config`]; values that could not be read are reported along with the rest.
     pub fn build(self) -> Result<Sandbox> {
+        Sandbox::from_config(self.into_config()?)
+    }
+
+    /// The config.
+    ///
+    /// # Errors
+    /// Values that could not be read, and with them whatever the rest means that it must not. What the config means is
+    /// otherwise checked by [`build`](Self::build).
+    pub fn into_config(self) -> Result<SandboxConfig> {
         let (config, mut problems) = self.into_parts();
         if problems.is_empty() {
-            return Sandbox::from_config(config);
+            return Ok(config);
         }
         // The rest is checked as well, so that everything is told at once.
         if let Err(error) = validate(&config, Path::new("/")) {
-            problems.adopt(&error);
+            problems.adopt_unrelated(&error);
         }
         Err(problems.into())
     }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use super::shorthand::{set_rootfs, set_user};
 use super::{
-    CompatConfig, EnvValue, FdConfig, IdMapConfig, IdentityConfig, InitConfig, IntoBytes, IntoDuration, InvalidValue,
-    IoLimitConfig, Keyring, Landlock, LimitsConfig, MountConfig, Namespace, NamespacesConfig, NetworkConfig, Overflow,
-    OverlayConfig, ProcessConfig, Propagation, RlimitValue, RootfsConfig, SandboxConfig, Seccomp, Securebits,
-    SecurityConfig, TimeNamespace, User, apply_shorthand,
+    CompatConfig, Document, EnvValue, FdConfig, IdMapConfig, IdentityConfig, InitConfig, IntoBytes, IntoDuration,
+    InvalidValue, IoLimitConfig, Keyring, Landlock, LimitsConfig, MountConfig, Namespace, NamespacesConfig,
+    NetworkConfig, Overflow, OverlayConfig, ProcessConfig, Propagation, RlimitValue, RootfsConfig, SandboxConfig,
+    Seccomp, Securebits, SecurityConfig, TimeNamespace, User, apply_shorthand,
 };
-use crate::error::{Problems, Result, Stage};
+use crate::error::{Problems, Stage};
 
 /// Describes a sandbox step by step. Every verb sets a key of one [`SandboxConfig`]; values that mean nothing are
 /// reported by `build()`, all at once.
@@ -58,6 +58,14 @@ impl From<SandboxConfig> for SandboxBuilder {
     }
 }
 
+impl From<Document> for SandboxBuilder {
+    /// What texts say together. What is wrong with them is told by `into_config()` and `build()`, with all the rest.
+    fn from(document: Document) -> Self {
+        let (config, problems) = document.into_parts();
+        Self { config: config.unwrap_or_default(), problems }
+    }
+}
+
 impl SandboxBuilder {
     /// A builder that asks for nothing: every default.
     pub fn new() -> Self {
@@ -67,14 +75,6 @@ impl SandboxBuilder {
     /// The config as it is so far, without values that could not be read.
     pub fn config(&self) -> &SandboxConfig {
         &self.config
-    }
-
-    /// The config.
-    ///
-    /// # Errors
-    /// Values of verbs that could not be read. What the config means is checked by `build()`.
-    pub fn into_config(self) -> Result<SandboxConfig> {
-        self.problems.into_result(self.config)
     }
 
     /// The config without the values that could not be read, and what was wrong with those.

@@ -250,19 +250,38 @@ impl Document {
     ///
     /// # Errors
     /// Every problem at once: unknown keys, wrong types. What values mean is checked when a sandbox is built.
-    pub fn into_config(mut self) -> Result<SandboxConfig> {
+    pub fn into_config(self) -> Result<SandboxConfig> {
+        let (config, problems) = self.into_parts();
+        match config {
+            Some(config) => problems.into_result(config),
+            None => Err(problems.into()),
+        }
+    }
+
+    /// The config without what has not the type of its key, and what was wrong with that. None: nothing can be made of it.
+    pub(super) fn into_parts(mut self) -> (Option<SandboxConfig>, Problems) {
         expand(&mut self.root);
-        let mut config: SandboxConfig = self.typed()?;
-        config.locations = self.locations();
-        Ok(config)
+        let (mut config, problems) = self.typed_parts::<SandboxConfig>();
+        if let Some(config) = &mut config {
+            config.locations = self.locations();
+        }
+        (config, problems)
     }
 
     /// Gives the document the types of whatever it is.
     pub(super) fn typed<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let (value, problems) = self.typed_parts();
+        match value {
+            Some(value) => problems.into_result(value),
+            None => Err(problems.into()),
+        }
+    }
+
+    fn typed_parts<T: DeserializeOwned>(&mut self) -> (Option<T>, Problems) {
         let mut problems = Problems::new(Stage::Parse);
         for _ in 0..MAX_PROBLEMS {
             match T::deserialize(De(&self.root)) {
-                Ok(value) => return problems.into_result(value),
+                Ok(value) => return (Some(value), problems),
                 Err(mut error) => {
                     error.at = error.at.or_else(|| self.root.at.clone());
                     let place = find(&mut self.root, &error.path);
@@ -280,7 +299,7 @@ impl Document {
                 }
             }
         }
-        Err(problems.into())
+        (None, problems)
     }
 
     fn locations(&self) -> Locations {

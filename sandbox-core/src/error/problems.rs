@@ -1,5 +1,6 @@
 //! Owns: collecting every problem of a config before refusing it.  Must not: know what a valid config is.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,20 @@ impl Problems {
         self.found.extend(error.report().problems.iter().cloned());
     }
 
+    /// Takes over what another error has found, as far as it can't come of what was found before: a value that could not be
+    /// read is its default there.
+    pub(crate) fn adopt_unrelated(&mut self, error: &super::Error) {
+        /// What other sections are measured by.
+        const MEASURES: [&str; 5] = ["config", "namespaces", "rootfs", "network", "extends"];
+        let unread: BTreeSet<&str> = self.found.iter().map(|problem| section(&problem.key)).collect();
+        if MEASURES.iter().any(|section| unread.contains(section)) {
+            return;
+        }
+        let others = error.report().problems.iter().filter(|other| !unread.contains(section(&other.key)));
+        let others: Vec<Problem> = others.cloned().collect();
+        self.found.extend(others);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
@@ -74,4 +89,9 @@ impl Problems {
         self.found.dedup();
         (self.stage, self.found)
     }
+}
+
+/// `limits` of `limits.memory`, `mounts[2]` of `mounts[2].target`.
+fn section(key: &str) -> &str {
+    key.split_once('.').map_or(key, |(section, _)| section)
 }

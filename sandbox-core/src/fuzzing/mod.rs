@@ -10,6 +10,7 @@ mod profiles;
 mod views;
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Error;
 use crate::cgroup;
@@ -22,7 +23,7 @@ use crate::fds::Layout;
 use crate::host::{self, HostCaps, fakes};
 use crate::launch::decode;
 use crate::plan::{self, Base, Ends, Plan, compile_base, compile_payload, compile_session, invariants};
-use crate::settle::settle;
+use crate::settle::{Settled, settle};
 use crate::spec::{BindSource, MountKind, validate};
 use crate::wire::Record;
 use choices::Choices;
@@ -193,11 +194,30 @@ fn random_plan(choices: &mut Choices<'_>) -> Option<Random> {
     call.rlimits.clone_from(&spec.limits.rlimits);
     let names = Layout::new(&spec.fds).names();
     let settled = settle(spec, &host).inspect_err(told).ok()?;
+    decided(&settled);
     let filter = plan::filter(&settled, Some(PROFILE)).inspect_err(told).ok()?;
     let base = compile_base(&settled, &facts, filter.as_ref()).inspect_err(told).ok()?;
     let payload = compile_payload(&settled, filter.as_ref(), &call).inspect_err(told).ok()?;
     let session = compile_session(&settled, &facts, filter.as_ref()).inspect_err(told).ok();
     Some(Random { plan: Plan { base: base.into(), payload }, attached, session, names })
+}
+
+/// What was decided is decided the same again, said as it is, and weakened only where the config allows that.
+fn decided(settled: &Settled) {
+    let again = settled.again(settled.spec.clone()).expect("it was possible before");
+    assert_eq!((&again.report, &again.rlimits), (&settled.report, &settled.rlimits), "the same spec on the same host");
+    assert!(settled.report.enforced.iter().all(|(feature, how)| settled.report.used(feature, how)));
+    assert!(settled.group.iter().all(|group| [1, 1000].contains(&group.cpu_unit())));
+    match settled.with_cpu_time_per_process(Duration::from_millis(1500)) {
+        Ok(weaker) => {
+            assert!(settled.spec.may_weaken("limits.cpu_time"), "weakened unasked");
+            assert!(weaker.report.degradations.iter().any(|one| one.feature == "limits.cpu_time"), "weakened unsaid");
+        }
+        Err(error) => {
+            told(&error);
+            assert!(!settled.spec.may_weaken("limits.cpu_time"), "refused although it may be weaker");
+        }
+    }
 }
 
 /// Every refusal has words.
