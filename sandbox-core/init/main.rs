@@ -18,6 +18,7 @@ mod wire;
 
 mod agent;
 mod cpu;
+mod holder;
 mod hunt;
 mod keeper;
 mod memory;

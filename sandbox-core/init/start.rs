@@ -2,7 +2,8 @@
 
 use crate::sys::{self, ManyFds};
 use crate::wire::{
-    CONTROL_FD, DOORBELL_FD, FDS_MAX, FIXED_FDS, MAGIC, PLAN_ADDR, PLAN_MAX, PlanHeader, RECORD_START, Record, VERSION,
+    CONTROL_FD, DOORBELL_FD, FDS_MAX, FIXED_FDS, MAGIC, PLAN_ADDR, PLAN_MAX, PlanHeader, RECORD_HOLD, RECORD_START,
+    Record, VERSION,
 };
 
 /// Where the pidfd of the host stands from here on.
@@ -46,6 +47,10 @@ pub fn receive_plan() -> Option<Plan> {
     let record = Record::from_bytes(&bytes).filter(|_| got == Record::SIZE as isize)?;
     let length = record.value as usize;
     let [plan, doorbell, host, ..] = fds.fds;
+    if record.kind == RECORD_HOLD && record.extra == VERSION && count == 1 {
+        // The only fd.
+        crate::holder::hold(plan);
+    }
     let named = (record.detail as usize).checked_sub(FIXED_FDS)?;
     if record.kind != RECORD_START
         || record.extra != VERSION

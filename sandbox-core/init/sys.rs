@@ -86,6 +86,7 @@ const SOL_SOCKET: i32 = 1;
 const SCM_RIGHTS: i32 = 1;
 const CLONE_VM: usize = 0x100;
 const CLONE_PIDFD: usize = 0x1000;
+const CLONE_PARENT: usize = 0x8000;
 const CLONE_CHILD_CLEARTID: usize = 0x20_0000;
 const SIGCHLD: usize = 17;
 const WALL: usize = 0x4000_0000;
@@ -192,6 +193,12 @@ pub fn block_all_signals() {
     let all = u64::MAX;
     // SAFETY: an 8-byte set, read only during the call.
     unsafe { call(nr::RT_SIGPROCMASK, [2, &raw const all as usize, 0, 8, 0, 0]) };
+}
+
+pub fn unblock_all_signals() {
+    let none = 0u64;
+    // SAFETY: as above.
+    unsafe { call(nr::RT_SIGPROCMASK, [2, &raw const none as usize, 0, 8, 0, 0]) };
 }
 
 pub fn new_session() {
@@ -583,6 +590,15 @@ pub fn released(using: &u32, timeout: Option<u64>) -> bool {
 pub fn fork() -> isize {
     // SAFETY: the copy has memory of its own and goes on on its own copy of the stack.
     unsafe { call(nr::CLONE, [SIGCHLD, 0, 0, 0, 0, 0]) }
+}
+
+/// A copy of this process that is a child of its parent. 0 in the copy; here its pid, with its pidfd.
+pub fn fork_sibling() -> (isize, i32) {
+    let mut pidfd = -1;
+    let flags = CLONE_PARENT | CLONE_PIDFD;
+    // SAFETY: as fork; `pidfd` is the int the kernel writes, here and not in the copy.
+    let pid = unsafe { call(nr::CLONE, [flags, 0, &raw mut pidfd as usize, 0, 0, 0]) };
+    (pid, pidfd)
 }
 
 /// prctl(2) with one number.

@@ -92,6 +92,7 @@ mod session;
 mod settle;
 mod spec;
 mod sys;
+mod systemd;
 #[path = "../wire/mod.rs"]
 #[allow(dead_code)]
 mod wire;
@@ -113,7 +114,7 @@ pub use config::{
 pub use enter::enter;
 pub use error::{Error, ErrorKind, ErrorReport, Problem, Problems, Result, Stage, Step};
 pub use files::{FileEntry, FileStatus, Files};
-pub use host::{Availability, CgroupPlace, Cgroups, Finding, HostCaps, SystemPath, findings};
+pub use host::{Availability, CgroupPlace, Cgroups, Finding, HostCaps, SystemPath, UserManager, findings};
 pub use kept::KeptRoot;
 pub use masks::{MASKED_PROC_PATHS, MASKED_SYS_PATHS, READONLY_PROC_PATHS};
 pub use outcome::{Ended, IoUsage, Outcome, Timings, Usage};

@@ -215,6 +215,10 @@ pub const RECORD_SHEPHERD: u32 = 4;
 pub const RECORD_KILL_ALL: u32 = 5;
 /// Host to shepherd: start a payload. `value`: bytes of its plan, `detail`: how many fds come along, `extra`: [`VERSION`].
 pub const RECORD_RUN: u32 = 6;
+/// Host to init, instead of a plan: be a holder. A pidfd of the host comes along; `extra`: [`VERSION`].
+pub const RECORD_HOLD: u32 = 7;
+/// Host to holder: make a keeper. Its control socket comes along.
+pub const RECORD_KEEPER: u32 = 8;
 /// Init to host: waiting for the id maps, or for a table of calls.
 pub const RECORD_READY: u32 = 16;
 /// PID 1 to host: the payload was executed; its pidfd comes along.
@@ -234,6 +238,9 @@ pub const RECORD_FD: u32 = 22;
 pub const RECORD_OPEN: u32 = 23;
 /// PID 1 to host: `KILL_ALL` is done.
 pub const RECORD_DONE: u32 = 24;
+
+/// Holder to host, on the keeper's control socket: it was made. `value`: its pid; its pidfd comes along.
+pub const RECORD_MADE: u32 = 25;
 
 /// PID 1 ended by itself.
 pub const CAUSE_NONE: u32 = 0;

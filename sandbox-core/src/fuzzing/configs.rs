@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::choices::Choices;
 use super::recorded;
 use crate::config::{Document, SandboxConfig};
-use crate::host::{CgroupPlace, Cgroups, HostCaps};
+use crate::host::{CgroupPlace, Cgroups, HostCaps, UserManager};
 
 /// Assignments as of `--set`.
 const ASSIGNMENTS: &[&str] = &[
@@ -335,6 +335,8 @@ fn groups(choices: &mut Choices<'_>, cgroups: &mut Cgroups) {
             let places = ["/sys/fs/cgroup/own", "/sys/fs/cgroup"].map(PathBuf::from);
             let place = |path| CgroupPlace { path, enabled: enabled.clone(), possible: possible.clone() };
             cgroups.unified_places = places.into_iter().take(choices.below(3)).map(place).collect();
+            cgroups.user_manager =
+                choices.flip().then(|| UserManager { controllers: possible, ..UserManager::default() });
         }
         2 => {
             // Version 1 alone, of which some is ours.

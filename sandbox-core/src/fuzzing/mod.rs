@@ -25,6 +25,7 @@ use crate::launch::decode;
 use crate::plan::{self, Base, Ends, Plan, compile_base, compile_payload, compile_session, invariants};
 use crate::settle::{Settled, settle};
 use crate::spec::{BindSource, MountKind, validate};
+use crate::systemd;
 use crate::wire::Record;
 use choices::Choices;
 use layers::Place;
@@ -43,6 +44,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("idmap", idmap),
     ("mountinfo_and_cgroup_files", mountinfo_and_cgroup_files),
     ("overlay_changes", overlay_changes),
+    ("systemd_messages", systemd_messages),
     ("shorthand_values", shorthand_values),
 ];
 
@@ -234,6 +236,11 @@ pub fn control_records(data: &[u8]) {
         let record = Record::from_bytes(bytes).expect("a message is a record");
         assert_eq!(record.to_bytes(), bytes, "no byte of a record is without meaning");
     }
+}
+
+/// What a user's systemd might say: a message, or refused.
+pub fn systemd_messages(data: &[u8]) {
+    systemd::read_hostile(data);
 }
 
 /// The compiled filter answers as the profile says.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::mountinfo::MountEntry;
 use super::parse;
 use super::probe::{list, read, text};
+use crate::systemd;
 
 /// How cgroups are laid out here.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Cgroups {
     /// Groups of the unified hierarchy in which this process may make groups: its own, then those above it.
     #[serde(default)]
     pub unified_places: Vec<CgroupPlace>,
+    /// The systemd of this user, where there is no such group and it answers.
+    #[serde(default)]
+    pub user_manager: Option<UserManager>,
     /// v1 controllers and their mount points.
     pub v1: BTreeMap<String, PathBuf>,
     /// v1 controllers and the group in which this process may make groups: its own there.
@@ -37,6 +41,16 @@ pub struct Cgroups {
     /// Block devices (`MAJOR:MINOR`) for which an I/O weight has an effect: those scheduled by bfq, or with a cost model.
     #[serde(default)]
     pub io_weight: Vec<String>,
+}
+
+/// The systemd of a user, which makes scopes in the unified hierarchy on request.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UserManager {
+    /// The socket it listens on.
+    pub socket: PathBuf,
+    /// Controllers that it has, and hands down to a scope.
+    pub controllers: Vec<String>,
 }
 
 /// A group of the unified hierarchy in which groups can be made.
@@ -111,9 +125,24 @@ pub(super) fn probe(mounts: &[MountEntry]) -> Cgroups {
         found.unified_writable = may_make_groups(&own, "cgroup.procs").then(|| own.clone());
         found.unified_places = own.ancestors().take_while(|dir| dir.starts_with(mount)).filter_map(place).collect();
     }
+    if found.unified_places.is_empty() {
+        found.user_manager = unified.and_then(user_manager);
+    }
     found.swap = swap(&found);
     found.io_weight = weighed_devices(found.unified.as_deref());
     found
+}
+
+/// Nothing is asked of it: who can be connected to is there.
+fn user_manager(mount: &MountEntry) -> Option<UserManager> {
+    let uid = nix::unistd::geteuid().as_raw();
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let socket = runtime.unwrap_or_else(|| format!("/run/user/{uid}").into()).join(systemd::SOCKET);
+    let (_, pid) = systemd::connect(&socket, uid).ok().filter(|_| socket.to_str().is_some())?;
+    let group = own_group(mount, &parse::unified_group(&read(format!("/proc/{pid}/cgroup"))?)?)?;
+    // It lives in a group of its own below the one that was handed to it.
+    let controllers = list(group.parent()?.join("cgroup.controllers"), parse::words);
+    Some(UserManager { socket, controllers })
 }
 
 impl super::HostCaps {
@@ -139,6 +168,7 @@ impl Cgroups {
                 .map(|dir| list(dir.join("cgroup.controllers"), parse::words))
                 .unwrap_or_default(),
             unified_places: unified.iter().filter_map(|dir| place(dir)).collect(),
+            user_manager: None,
             v1_places: v1_places.collect(),
             ..self.clone()
         }

@@ -49,6 +49,9 @@ impl Display for HostCaps {
             let words = [place.enabled.as_slice(), &possible].concat();
             row("cgroup v2 place", &format_args!("{} {}", place.path.display(), Words(&words)))?;
         }
+        if let Some(manager) = &self.cgroups.user_manager {
+            row("user's systemd", &format_args!("{} {}", manager.socket.display(), Words(&manager.controllers)))?;
+        }
         for (controller, mount) in &self.cgroups.v1 {
             match self.cgroups.v1_places.get(controller) {
                 Some(place) => row(&format!("cgroup v1 {controller}"), &format_args!("{} writable", place.display()))?,

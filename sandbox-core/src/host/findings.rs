@@ -335,6 +335,8 @@ pub(crate) fn delegate(host: &HostCaps) -> &'static str {
     if host.euid == 0 {
         "enable the controller in the cgroup.subtree_control files above our group (systemd: Delegate=yes for our unit),\n\
          or name a group without processes of its own in limits.cgroup_parent"
+    } else if host.cgroups.user_manager.is_some() {
+        "as root: Delegate=cpu cpuset io memory pids for user@.service (systemctl edit user@.service)"
     } else {
         "start this process in a group below that of the user's manager: systemd-run --user --scope -p Delegate=yes COMMAND\n\
          for cpu, cpuset and io, as root: Delegate=cpu cpuset io memory pids for user@.service (systemctl edit user@.service)"
@@ -345,6 +347,9 @@ fn birth_in_group(host: &HostCaps) -> Finding {
     const FEATURE: &str = "cgroup";
     let cgroups = &host.cgroups;
     match (&cgroups.unified, &cgroups.unified_writable) {
+        (Some(_), None) if cgroups.user_manager.is_some() => {
+            available(FEATURE, "v2, groups in a transient scope that the user's systemd makes for each sandbox object")
+        }
         (_, Some(dir)) if cgroups.v1.is_empty() => available(FEATURE, format!("v2, groups below {}", dir.display())),
         (_, Some(dir)) => available(FEATURE, format!("hybrid, groups below {} and in v1 hierarchies", dir.display())),
         (Some(mount), None) => {
@@ -375,6 +380,9 @@ fn controller(host: &HostCaps, key: &str, v1: &str, v2: &str) -> Finding {
     let cgroups = &host.cgroups;
     if let Some(place) = cgroups.unified_places.iter().find(|place| place.has(v2)) {
         return available(key, format!("cgroup v2, groups below {}", place.path.display()));
+    }
+    if cgroups.user_manager.as_ref().is_some_and(|manager| manager.controllers.iter().any(|have| have == v2)) {
+        return available(key, "cgroup v2, groups in a scope of the user's systemd");
     }
     if let Some(place) = cgroups.v1_places.get(v1) {
         return available(key, format!("cgroup v1, groups below {}", place.display()));
@@ -440,6 +448,30 @@ mod tests {
             assert_eq!(found.state, state, "{found}");
             assert!(found.detail.contains(words), "{found} lacks {words:?}");
         }
+    }
+
+    #[test]
+    fn a_users_systemd_is_a_place() {
+        let controllers = vec!["memory".to_owned(), "pids".to_owned()];
+        let manager = super::super::UserManager { socket: "/run/user/1000/systemd/private".into(), controllers };
+        let mut host = fakes::user();
+        host.cgroups = super::super::Cgroups {
+            unified: Some("/sys/fs/cgroup".into()),
+            user_manager: Some(manager),
+            ..super::super::Cgroups::default()
+        };
+        for (feature, state) in [
+            ("cgroup", Availability::Available),
+            ("limits.memory", Availability::Available),
+            ("limits.cpuset", Availability::Missing),
+        ] {
+            let found = find(&host, feature);
+            assert_eq!(found.state, state, "{found}");
+            assert!(state == Availability::Missing || found.detail.contains("user's systemd"), "{found}");
+        }
+        let remedy = find(&host, "limits.cpuset").remedy.unwrap_or_default();
+        assert!(remedy.contains("user@.service"), "{remedy}");
+        assert!(host.to_string().contains("/run/user/1000/systemd/private memory pids"), "{host}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod probe;
 mod procfs;
 mod system_root;
 
-pub use cgroups::{CgroupPlace, Cgroups};
+pub use cgroups::{CgroupPlace, Cgroups, UserManager};
 pub(crate) use findings::delegate;
 pub use findings::{Availability, Finding, findings};
 

@@ -23,6 +23,11 @@ pub(crate) enum Message {
     Open,
     /// PID 1 of a session has killed everything.
     Done,
+    /// The keeper at the other end was made.
+    Made {
+        pid: i32,
+        keeper: OwnedFd,
+    },
     /// The payload was executed; its pidfd.
     Exec {
         time: u64,
@@ -81,6 +86,7 @@ pub(crate) fn decode(bytes: &[u8], mut fds: Vec<OwnedFd>) -> Option<Message> {
         wire::RECORD_READY => Message::Ready,
         wire::RECORD_OPEN => Message::Open,
         wire::RECORD_DONE => Message::Done,
+        wire::RECORD_MADE if value > 0 => Message::Made { pid: value.try_into().ok()?, keeper: fds.pop()? },
         wire::RECORD_EXEC => Message::Exec { time: record.time, pidfd: fds.pop()? },
         wire::RECORD_FD => Message::Fd { what: Handed::from_tag(value)?, fd: fds.pop()? },
         wire::RECORD_FAIL if (1..4096).contains(&detail) => {
@@ -134,6 +140,18 @@ impl Control {
         record.detail = fds.len() as u32;
         record.extra = wire::VERSION;
         self.send(&record, fds)
+    }
+
+    /// Tell a new init to be a holder.
+    pub fn send_hold(&self, host: RawFd) -> nix::Result<()> {
+        let mut record = Record::new(wire::RECORD_HOLD);
+        record.extra = wire::VERSION;
+        self.send(&record, &[host])
+    }
+
+    /// Ask a holder for a keeper that has this control socket.
+    pub fn send_keeper(&self, control: RawFd) -> nix::Result<()> {
+        self.send(&Record::new(wire::RECORD_KEEPER), &[control])
     }
 
     pub fn send_go(&self) -> nix::Result<()> {
@@ -278,6 +296,13 @@ mod tests {
         assert!(matches!(decode(&record.to_bytes(), vec![fd()]), Some(Message::Fd { what: Handed::Upper, .. })));
         assert!(decode(&record.to_bytes(), vec![]).is_none(), "a record without its fd");
         assert!(decode(&record.to_bytes(), vec![fd(), fd()]).is_none(), "one fd too many");
+        let mut made = Record::new(wire::RECORD_MADE);
+        assert!(decode(&made.to_bytes(), vec![fd()]).is_none(), "no pid");
+        made.value = 7;
+        assert!(matches!(decode(&made.to_bytes(), vec![fd()]), Some(Message::Made { pid: 7, .. })));
+        assert!(decode(&made.to_bytes(), vec![]).is_none(), "no pidfd");
+        made.value = u32::MAX;
+        assert!(decode(&made.to_bytes(), vec![fd()]).is_none(), "no pid that there can be");
         record.value = 99;
         assert!(decode(&record.to_bytes(), vec![fd()]).is_none(), "an unknown tag");
     }

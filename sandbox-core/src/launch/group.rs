@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::scope::Scope;
 use super::{Run, Start};
 use crate::cgroup::Leaf;
 use crate::error::{HintContext, hint_for};
@@ -16,9 +17,11 @@ use crate::{Error, Result};
 
 impl Start<'_> {
     /// Make the group and attach its files under the names that the plan has for them.
-    pub(super) fn group(&mut self) -> Result<Option<Leaf>> {
+    pub(super) fn group(&mut self, scope: Option<&Scope>) -> Result<Option<Leaf>> {
         let Some(group) = &self.settled.group else { return Ok(None) };
         let base = &self.plan.base;
+        let within = scope.map(|scope| group.within(scope.path()));
+        let group = within.as_ref().unwrap_or(group);
         let spare = self.kept.spare(group);
         let leaf = Leaf::create(group, u64::from(!base.payload_is_pid1), spare).map_err(|error| self.advise(error))?;
         let mut files = Files::new();

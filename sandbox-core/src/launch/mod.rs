@@ -10,6 +10,7 @@ mod host;
 mod image;
 mod live;
 mod maps;
+mod scope;
 mod upper;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,8 @@ pub(crate) struct Kept {
     spares: Mutex<Vec<Spare>>,
     /// For groups that other hosts left.
     stale: Sweep,
+    /// The scope that all groups are made in, where they need one.
+    scope: Mutex<Option<Arc<scope::Scope>>>,
     /// `/dev/null`, once a payload has needed it.
     pub null: OnceLock<OwnedFd>,
 }
@@ -284,15 +287,19 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
     let (control, inits) = Control::pair().map_err(call("socketpair"))?;
     let (doorbell, inits_doorbell) = start.doorbell_pair()?;
     let host = crate::sys::pidfd_open(std::process::id() as i32).map_err(call("pidfd_open"))?;
-    let pid = spawn(start.image, &inits)?;
-    // Init waits for the plan, so its pid can't have been given to anybody else yet.
-    let keeper = match crate::sys::pidfd_open(pid) {
-        Ok(keeper) => keeper,
-        Err(errno) => return Err(call("pidfd_open")(errno)),
+    let scope = start.scope()?;
+    let (pid, keeper) = match &scope {
+        Some(scope) => scope.keeper(&control, inits)?,
+        None => {
+            let pid = spawn(start.image, &inits)?;
+            // Init waits for the plan, so its pid can't have been given to anybody else yet.
+            let keeper = crate::sys::pidfd_open(pid).map_err(call("pidfd_open"))?;
+            drop(inits);
+            (pid, keeper)
+        }
     };
-    drop(inits);
     // While the kernel still loads init.
-    let group = match start.group() {
+    let group = match start.group(scope.as_deref()) {
         Ok(group) => group,
         Err(error) => return Err(start.abandon(&control, &keeper, error)),
     };

@@ -3,11 +3,11 @@
 //! Start at: [`settle`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Report;
-use crate::host::{Cgroups, HostCaps, delegate};
+use crate::host::{CgroupPlace, Cgroups, HostCaps, UserManager, delegate};
 use crate::spec::{Limits, Namespace, Rlimit, Spec};
 use crate::{Error, Result};
 
@@ -25,6 +25,8 @@ pub(super) struct Settled {
 pub(crate) struct Group {
     /// In the unified hierarchy, where PID 1 is born in it.
     pub unified: Option<Place>,
+    /// Where that is in a scope, which is made by a systemd that listens on this socket.
+    pub scope: Option<PathBuf>,
     /// In v1 hierarchies, which PID 1 enters before anything else.
     pub v1: Vec<Place>,
     /// Those that the group enforces, and no others.
@@ -36,6 +38,7 @@ pub(crate) struct Group {
 /// A directory in which the group of a sandbox is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
+    /// Empty: in a scope; where that is shows when it is there.
     pub parent: PathBuf,
     /// Those that the group has here.
     pub controllers: Vec<String>,
@@ -55,6 +58,12 @@ impl Group {
     /// Whether it counts CPU time.
     pub fn counts_cpu_time(&self) -> bool {
         self.unified.is_some() || self.has("cpuacct", "")
+    }
+
+    /// The same, with its scope at this directory.
+    pub fn within(&self, scope: &Path) -> Self {
+        let unified = self.unified.clone().map(|place| Place { parent: scope.to_owned(), ..place });
+        Self { unified, ..self.clone() }
     }
 
     /// How many nanoseconds 1 in its CPU time stands for: `cpu.stat` counts microseconds, `cpuacct.usage` nanoseconds.
@@ -135,7 +144,9 @@ pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Resul
     let own_pids = spec.namespaces.pid == Namespace::New;
     let wanted = wanted(&spec.limits);
     let cgroups = &host.cgroups;
-    let unified = unified(cgroups, wanted.iter().filter_map(|want| want.v2));
+    let scope = cgroups.user_manager.as_ref().filter(|_| cgroups.unified_places.is_empty());
+    let in_scope = scope.map(|manager| CgroupPlace { enabled: manager.controllers.clone(), ..CgroupPlace::default() });
+    let unified = unified(cgroups, wanted.iter().filter_map(|want| want.v2)).or(in_scope.as_ref());
     let (mut in_unified, mut in_v1) = (Vec::new(), Vec::new());
     for want in &wanted {
         let v2 = want.v2.filter(|v2| unified.is_some_and(|place| place.has(v2)));
@@ -172,7 +183,7 @@ pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Resul
         )
         .with_hint("leave namespaces.pid at \"new\", or run in a delegated cgroup of the unified hierarchy"));
     }
-    let group = if needed { choice.group(unified, in_unified, in_v1, cpu_time)? } else { None };
+    let group = if needed { choice.group(unified, scope, in_unified, in_v1, cpu_time)? } else { None };
     if let Some(time) = spec.limits.wall_time {
         choice.report.enforced("limits.wall_time", format!("{time:?} by the keeper"));
     }
@@ -204,11 +215,8 @@ fn spec_rlimits(spec: &Spec) -> BTreeMap<&'static str, (Rlimit, u64)> {
 }
 
 /// The nearest place that has most of what is wanted.
-fn unified<'a, 'b>(
-    cgroups: &'a Cgroups,
-    wanted: impl Iterator<Item = &'b str> + Clone,
-) -> Option<&'a crate::host::CgroupPlace> {
-    let score = |place: &crate::host::CgroupPlace| wanted.clone().filter(|controller| place.has(controller)).count();
+fn unified<'a, 'b>(cgroups: &'a Cgroups, wanted: impl Iterator<Item = &'b str> + Clone) -> Option<&'a CgroupPlace> {
+    let score = |place: &CgroupPlace| wanted.clone().filter(|controller| place.has(controller)).count();
     // The last of several equal maxima: nearest first, so reversed.
     cgroups.unified_places.iter().rev().max_by_key(|place| score(place))
 }
@@ -337,7 +345,7 @@ impl Choice<'_> {
     }
 
     /// Whether payloads have groups of their own: in v1 hierarchies that count, and in the unified one.
-    fn payload_groups(&mut self, unified: Option<&crate::host::CgroupPlace>) -> Result<bool> {
+    fn payload_groups(&mut self, unified: Option<&CgroupPlace>) -> Result<bool> {
         let key = "limits.payload_groups";
         if !self.spec.limits.payload_groups {
             return Ok(false);
@@ -363,7 +371,8 @@ impl Choice<'_> {
 
     fn group(
         &mut self,
-        unified: Option<&crate::host::CgroupPlace>,
+        unified: Option<&CgroupPlace>,
+        scope: Option<&UserManager>,
         mut in_unified: Vec<&str>,
         mut in_v1: Vec<&str>,
         cpu_time: Option<Duration>,
@@ -398,7 +407,8 @@ impl Choice<'_> {
             in_unified.sort_unstable();
             in_unified.dedup();
             let controllers: Vec<String> = in_unified.iter().map(|name| (*name).to_owned()).collect();
-            let enable = controllers.iter().filter(|name| !place.enables(name)).cloned().collect();
+            // A new scope hands nothing down yet.
+            let enable = controllers.iter().filter(|name| scope.is_some() || !place.enables(name)).cloned().collect();
             Place { parent: place.path.clone(), controllers, enable }
         });
         if let (Some(parent), None, true) = (&self.spec.limits.cgroup_parent, &unified, v1.is_empty()) {
@@ -410,12 +420,19 @@ impl Choice<'_> {
             return Err(Error::unsupported(key, format!("{parent}: {why}"))
                 .with_hint("it must be there already, and writable: its directory, cgroup.procs (v2) or tasks (v1)"));
         }
-        let words = |place: &Place| match place.controllers.as_slice() {
-            [] => place.parent.display().to_string(),
-            all => format!("{} ({})", place.parent.display(), all.join(" ")),
+        let words = |place: &Place| {
+            let parent = match place.parent.as_os_str() {
+                scope if scope.is_empty() => "a transient scope of the user's systemd".to_owned(),
+                parent => parent.display().to_string(),
+            };
+            match place.controllers.as_slice() {
+                [] => parent,
+                all => format!("{parent} ({})", all.join(" ")),
+            }
         };
         let all: Vec<String> = unified.iter().chain(&v1).map(words).collect();
         self.report.enforced("cgroup", format!("below {}", all.join(", ")));
-        Ok(Some(Group { unified, v1, limits: self.enforced.clone(), cpu_time }))
+        let scope = scope.map(|manager| manager.socket.clone());
+        Ok(Some(Group { unified, scope, v1, limits: self.enforced.clone(), cpu_time }))
     }
 }

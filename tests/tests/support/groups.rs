@@ -42,7 +42,10 @@ pub fn can_limit(wanted: &[(&str, &str)]) -> bool {
     let cgroups = HostCaps::probe().expect("facts").cgroups;
     wanted.iter().all(|(v1, v2)| {
         let unified = |place: &pinfold::CgroupPlace| place.enabled.iter().chain(&place.possible).any(|have| have == v2);
-        cgroups.v1_places.contains_key(*v1) || cgroups.unified_places.iter().any(unified)
+        let manager = |manager: &pinfold::UserManager| manager.controllers.iter().any(|have| have == v2);
+        cgroups.v1_places.contains_key(*v1)
+            || cgroups.unified_places.iter().any(unified)
+            || cgroups.user_manager.as_ref().is_some_and(manager)
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::settle;
 use super::*;
 use crate::config::SandboxConfig;
-use crate::host::{CgroupPlace, fakes};
+use crate::host::{CgroupPlace, UserManager, fakes};
 use crate::spec::validate;
 use crate::{ErrorKind, settle::Settled};
 
@@ -42,6 +42,15 @@ fn v2_only() -> HostCaps {
     host(Cgroups { unified: Some(mount), unified_places: places, swap: true, ..Cgroups::default() })
 }
 
+/// A login session: v2, no group of its own, and a systemd of the user that has some controllers.
+fn session() -> HostCaps {
+    let controllers = ["cpu", "memory", "pids"].map(str::to_owned).to_vec();
+    let manager = UserManager { socket: "/run/user/1000/systemd/private".into(), controllers };
+    let unified = Some(PathBuf::from("/sys/fs/cgroup"));
+    let cgroups = Cgroups { unified, user_manager: Some(manager), swap: true, ..Cgroups::default() };
+    HostCaps { cgroups, ..fakes::user() }
+}
+
 fn settled(toml: &str, host: &HostCaps) -> Result<Settled> {
     let config = SandboxConfig::from_toml(toml).expect("the tests' configs are valid");
     settle(validate(&config, Path::new("/work")).expect("the tests' configs are valid"), host)
@@ -74,7 +83,7 @@ fn without_the_feature_every_limit_of_a_group_is_refused() {
         ("hugepages", "{ \"2MB\" = \"2MiB\" }"),
         ("cpu_time", "\"2s\""),
     ];
-    for host in [v1_only(), v2_only(), fakes::root(), fakes::user()] {
+    for host in [v1_only(), v2_only(), session(), fakes::root(), fakes::user()] {
         for (key, value) in all {
             let error = refused(&format!("[limits]\n{key} = {value}"), &host, &format!("limits.{key}"));
             assert!(error.to_string().contains("without the feature `cgroups`"), "{error}");
@@ -146,6 +155,33 @@ mod with_groups {
         assert_eq!((place.controllers.join(" "), place.enable.join(" ")), ("cpu memory pids".into(), "cpu".into()));
         assert!(!group.freezes_by_v1());
         assert_eq!(group.cpu_unit(), 1000);
+    }
+
+    #[test]
+    fn a_login_session_gets_a_scope_only_where_one_is_needed() {
+        let settled = |toml| super::settled(toml, &session()).expect("possible");
+        let limited = settled("[limits]\npids = 9\ncpu_time = \"2s\"");
+        assert!(limited.report.used("limits.pids", "cgroup-v2"), "{:?}", limited.report);
+        let below = "below a transient scope of the user's systemd (cpu memory pids)";
+        assert!(limited.report.used("cgroup", below), "{:?}", limited.report);
+        let group = limited.group.expect("a group");
+        assert_eq!(group.scope.as_deref(), Some(Path::new("/run/user/1000/systemd/private")));
+        let inside = group.within(Path::new("/sys/fs/cgroup/app.scope")).unified.expect("in the unified hierarchy");
+        assert_eq!(inside.parent, Path::new("/sys/fs/cgroup/app.scope"));
+        assert_eq!(inside.enable, inside.controllers, "a new scope hands nothing down");
+        assert_eq!(settled("").group, None);
+        // Whoever has a place needs no scope.
+        let mut both = session();
+        both.cgroups.unified_places = v2_only().cgroups.unified_places;
+        let group = super::settled("[limits]\npids = 9", &both).expect("possible").group.expect("a group");
+        assert_eq!((group.scope, group.unified.expect("a place").parent), (None, "/sys/fs/cgroup/app".into()));
+    }
+
+    #[test]
+    fn what_the_users_systemd_was_not_given_is_refused_with_the_remedy() {
+        let error = refused("[limits]\ncpuset = \"0\"", &session(), "limits.cpuset");
+        assert!(error.hint().is_some_and(|hint| hint.contains("systemctl edit user@.service")), "{error}");
+        assert!(!error.hint().is_some_and(|hint| hint.contains("systemd-run")), "it would not help: {error}");
     }
 
     #[test]
