@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pinfold::{Ended, ErrorKind, Outcome, Process, Sandbox, Session, Stdio};
+use pinfold::{Ended, ErrorKind, Outcome, Process, Sandbox, Session, Stdio, TimeNamespace};
 use pinfold_tests::{Leaks, comm, descendants, eventually, open_fds};
 
 /// Generous: what should take milliseconds.
@@ -30,6 +30,40 @@ fn named(name: &str) -> usize {
 }
 
 // -- one after another -----------------------------------------------------------------------------------------------
+
+/// Clocks that are ahead or behind inside: deadlines are kept and spans are told by the host's.
+#[test]
+fn clocks_with_an_offset_inside() {
+    let _leaks = Leaks::watch();
+    for monotonic in [2_000_000, -100] {
+        let offsets = TimeNamespace::Offsets { boottime: 1_000_000, monotonic };
+        let session = Sandbox::builder().time_namespace(offsets).build().expect("a sandbox").open().expect("it opens");
+        let text = sh(&session, "cat /proc/self/timens_offsets").text();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        assert_eq!(words, ["monotonic", &monotonic.to_string(), "0", "boottime", "1000000", "0"]);
+        let is_sane = |outcome: &Outcome, least: Duration| {
+            let timings = outcome.timings();
+            assert!(timings.setup < BOUND && timings.teardown < BOUND, "{timings:?}");
+            assert!((least..BOUND).contains(&timings.payload), "{timings:?}");
+        };
+        // The end alone is waited for, or the exec too.
+        is_sane(&sh(&session, "sleep 0.2"), Duration::from_millis(190));
+        is_sane(&spawn(&session, "sleep 0.2").wait().expect("ends"), Duration::from_millis(190));
+        for spawned in [false, true] {
+            let begun = Instant::now();
+            let command = session.command("sleep").arg("1000").timeout("300ms").stdout(Stdio::null());
+            let outcome = match spawned {
+                true => command.spawn().and_then(|process| process.wait()),
+                false => command.output(),
+            };
+            let outcome = outcome.expect("an outcome");
+            assert_eq!(outcome.ended(), Ended::WallTime, "{outcome:?}");
+            assert!((Duration::from_millis(300)..BOUND).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        }
+        let error = session.command("no-such").output().expect_err("nothing to execute");
+        assert_eq!(error.kind(), ErrorKind::ProgramNotFound);
+    }
+}
 
 #[test]
 fn payloads_share_the_files() {
