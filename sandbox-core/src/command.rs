@@ -429,6 +429,7 @@ impl Command {
                         plan: &plan,
                         passed,
                         names,
+                        null: sandbox.kept.null.get(),
                         called,
                         deadline,
                         cancel,
@@ -694,6 +695,10 @@ impl Command {
             });
             // One /dev/null is enough for all payloads of a sandbox.
             let null = kept.null.get().filter(|_| matches!(stdio, Stdio::Null));
+            // In a session they are sent that one itself.
+            if null.is_some() && self.session.is_some() {
+                continue;
+            }
             if let Some(fd) = null.and_then(|fd| fd.try_clone().ok()) {
                 passed.insert(fds::standard(number), fd);
                 continue;

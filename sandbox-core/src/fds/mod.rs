@@ -19,9 +19,16 @@ pub(crate) fn declared(name: &str) -> String {
     format!("fd {name}")
 }
 
+const STANDARD: [&str; 3] = ["stdin", "stdout", "stderr"];
+
 /// The name under which a standard stream travels.
 pub(crate) fn standard(number: usize) -> String {
-    ["stdin", "stdout", "stderr"].get(number).copied().unwrap_or("stdio").to_owned()
+    STANDARD.get(number).copied().unwrap_or("stdio").to_owned()
+}
+
+/// Whether a standard stream travels under this name.
+pub(crate) fn is_standard(name: &str) -> bool {
+    STANDARD.contains(&name)
 }
 
 /// Where every fd of the payload goes.

@@ -16,6 +16,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::cancel::Canceller;
 use crate::cgroup::Leaf;
+use crate::fds;
 use crate::plan::{AGENT, Fault, Handed, Plan};
 use crate::settle::Settled;
 use crate::{Error, ErrorKind, Result, Stage};
@@ -58,6 +59,8 @@ pub(crate) struct Run<'a> {
     pub passed: BTreeMap<String, OwnedFd>,
     /// The names, in the order the plan counts them.
     pub names: Vec<String>,
+    /// What stands for a standard stream that was not passed.
+    pub null: Option<&'a OwnedFd>,
     /// CLOCK_MONOTONIC nanoseconds.
     pub called: u64,
     pub deadline: Option<u64>,
@@ -186,24 +189,28 @@ impl Live {
         if bytes.len() > crate::wire::PLAN_MAX {
             return Err(Error::new(ErrorKind::Config, Stage::Compile, "arguments and environment are too long"));
         }
-        let mut fds = Vec::with_capacity(run.names.len());
+        let mut numbers = Vec::with_capacity(run.names.len());
         for name in &run.names {
-            fds.push(run.passed.get(name).ok_or_else(|| unattached(name))?.as_raw_fd());
+            let null = run.null.filter(|_| fds::is_standard(name));
+            numbers.push(run.passed.get(name).or(null).ok_or_else(|| unattached(name))?.as_raw_fd());
         }
         let oom_kills_before = session.as_deref().and_then(Leaf::oom_kills).unwrap_or(0);
         let idle = self.shepherds().idle.pop();
         // An idle one may have ended with everything else inside (kill_all); then another one tells whether PID 1 is there.
-        let shepherd =
-            match idle.map(|idle| ask(&idle, &bytes, &fds).map(|there| there.then_some(idle))).transpose()?.flatten() {
-                Some(shepherd) => shepherd,
-                None => {
-                    let shepherd = self.hire()?;
-                    if !ask(&shepherd, &bytes, &fds)? {
-                        return Err(self.gone());
-                    }
-                    shepherd
+        let shepherd = match idle
+            .map(|idle| ask(&idle, &bytes, &numbers).map(|there| there.then_some(idle)))
+            .transpose()?
+            .flatten()
+        {
+            Some(shepherd) => shepherd,
+            None => {
+                let shepherd = self.hire()?;
+                if !ask(&shepherd, &bytes, &numbers)? {
+                    return Err(self.gone());
                 }
-            };
+                shepherd
+            }
+        };
         // A copy of a payload's pipe would hide its end.
         run.passed.clear();
         let home = Home::Session(Arc::clone(self));
