@@ -198,7 +198,8 @@ impl Place<'_> {
             // What can't be read can't be shown to be the same.
             _ => return Ok(false),
         };
-        let mut buffers = (vec![0u8; 64 << 10], vec![0u8; 64 << 10]);
+        let room = usize::try_from(self.stat.st_size).map_or(64 << 10, |size| size.clamp(1, 64 << 10));
+        let mut buffers = (vec![0u8; room], vec![0u8; room]);
         loop {
             let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
             let got = ours.read(&mut buffers.0).map_err(errno)?;
