@@ -409,7 +409,7 @@ impl Compiler<'_> {
         for (rlimit, value) in limits {
             let origin = format!("limits.rlimits.{}", rlimit.name);
             // SIGXCPU at the soft limit says what happened; one second later there is no way around SIGKILL.
-            let hard = if rlimit.resource == libc::RLIMIT_CPU { value.saturating_add(1) } else { value };
+            let hard = if rlimit.name == "cpu" { value.saturating_add(1) } else { value };
             self.add(Op::SetRlimit { name: rlimit.name, resource: rlimit.resource, soft: value, hard }, &origin);
         }
         if let Some(value) = call.nice {

@@ -230,9 +230,12 @@ struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    fn lower(&mut self, name: &'static str, resource: u32, value: u64) {
-        let entry = self.rlimits.entry(name).or_insert((Rlimit { name, resource }, value));
-        entry.1 = entry.1.min(value);
+    /// By name: the C libraries have the numbers in different types.
+    fn lower(&mut self, name: &'static str, value: u64) {
+        if let Some(rlimit) = Rlimit::by_name(name) {
+            let entry = self.rlimits.entry(name).or_insert((rlimit, value));
+            entry.1 = entry.1.min(value);
+        }
     }
 
     /// A limit that could be written and would do nothing: why, and what to do about it.
@@ -302,11 +305,11 @@ impl Choice<'_> {
             _ => self.report.degraded(key, wanted, got, why),
         }
         match key {
-            "limits.memory" => limits.memory.into_iter().for_each(|bytes| self.lower("data", libc::RLIMIT_DATA, bytes)),
-            "limits.pids" => limits.pids.into_iter().for_each(|pids| self.lower("nproc", libc::RLIMIT_NPROC, pids)),
+            "limits.memory" => limits.memory.into_iter().for_each(|bytes| self.lower("data", bytes)),
+            "limits.pids" => limits.pids.into_iter().for_each(|pids| self.lower("nproc", pids)),
             "limits.cpu_time" => limits.cpu_time.into_iter().for_each(|time| {
                 let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-                self.lower("cpu", libc::RLIMIT_CPU, seconds.max(1));
+                self.lower("cpu", seconds.max(1));
             }),
             _ => {}
         }
