@@ -27,9 +27,10 @@ pub enum Kind {
     Pool,
     Bubblewrap,
     Runc,
+    CrunExec,
 }
 
-const KINDS: [(Kind, &str); 8] = [
+const KINDS: [(Kind, &str); 9] = [
     (Kind::PosixSpawn, "posix_spawn"),
     (Kind::Pinfold, "pinfold"),
     (Kind::PinfoldOutput, "pinfold-output"),
@@ -38,6 +39,7 @@ const KINDS: [(Kind, &str); 8] = [
     (Kind::Pool, "pinfold-pool"),
     (Kind::Bubblewrap, "bwrap"),
     (Kind::Runc, "runc"),
+    (Kind::CrunExec, "crun-exec"),
 ];
 
 impl Kind {
@@ -90,6 +92,7 @@ pub fn serve(job: &Job) -> Result<()> {
         })),
         Kind::Bubblewrap => serve::serve(bubblewrap(&job.dir)),
         Kind::Runc => serve::serve(runc(&job.dir)),
+        Kind::CrunExec => serve::serve(crun_exec(&job.dir)),
     };
     drop(std::hint::black_box(memory));
     served
@@ -170,4 +173,59 @@ fn runc(dir: &Path) -> Result<(String, impl FnMut() -> Result<()> + use<>)> {
         Spawn::new(&runc, &args)?.run()
     };
     Ok(("with its own cgroups; no seccomp, no Landlock".to_owned(), once))
+}
+
+/// A container of crun's that is running; it is removed with this.
+struct Container {
+    crun: PathBuf,
+    state: PathBuf,
+    id: String,
+}
+
+impl Container {
+    fn spawn(&self, verb: &[&str], rest: &[&str]) -> Result<Spawn> {
+        let words = verb.iter().copied().chain([self.id.as_str()]).chain(rest.iter().copied());
+        let args: Vec<OsString> =
+            ["--root".into(), self.state.clone().into()].into_iter().chain(words.map(Into::into)).collect();
+        Spawn::new(&self.crun, &args)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if let Err(reason) = self.spawn(&["delete", "--force"], &[]).and_then(|spawn| spawn.run()) {
+            eprintln!("cannot remove the container {}: {reason}", self.id);
+        }
+    }
+}
+
+/// One more program in a container that runs: what a session's payload is compared with.
+fn crun_exec(dir: &Path) -> Result<(String, impl FnMut() -> Result<()> + use<>)> {
+    let crun = find_program("crun").ok_or("not installed")?;
+    let (state, log) = (dir.join("crun"), dir.join("crun.log"));
+    let id = format!("pinfold-bench-{}", std::process::id());
+    // A pipe would stay open in the container.
+    let said = std::fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
+    let started = std::process::Command::new(&crun)
+        .arg("--root")
+        .arg(&state)
+        .args(["run", "--detach", "--bundle"])
+        .arg(dir.join("sleeper"))
+        .arg(&id)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(said)
+        .status()
+        .map_err(|e| format!("{}: {e}", crun.display()))?;
+    if !started.success() {
+        return Err(std::fs::read_to_string(&log).unwrap_or_default().trim().to_owned());
+    }
+    let container = Container { crun, state, id };
+    let spawn = container.spawn(&["exec"], &["/bench/true"])?;
+    let once = move || {
+        // It stays as long as it is used.
+        let _running = &container;
+        spawn.run()
+    };
+    Ok(("in its container's cgroup; no seccomp, no Landlock".to_owned(), once))
 }

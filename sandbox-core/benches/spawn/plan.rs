@@ -131,6 +131,7 @@ impl Rows<'_> {
         ];
         if root {
             rows.push(self.ours("runc", Kind::Runc, |_| ()));
+            rows.push(self.ours("crun exec", Kind::CrunExec, |_| ()));
         }
         rows
     }

@@ -35,7 +35,7 @@ impl Workshop {
         clean_up_on_signals(dir.path())?;
         let at = dir.path().to_path_buf();
         mode(&at, 0o755)?;
-        for path in ["program", "binds", "runc"]
+        for path in ["program", "binds", "runc", "crun"]
             .map(|name| at.join(name))
             .into_iter()
             .chain((0..BINDS).map(|n| at.join("binds").join(n.to_string())))
@@ -45,7 +45,8 @@ impl Workshop {
         let program = at.join(PROGRAM);
         write(&program, &true_program()?)?;
         mode(&program, 0o755)?;
-        bundle(&at)?;
+        bundle(&at, "bundle", &["/bench/true"])?;
+        bundle(&at, "sleeper", &["/usr/bin/sleep", "3600"])?;
         let ours = std::env::current_exe().map_err(|e| format!("our own program: {e}"))?;
         let bench = at.join("bench");
         copy(&ours, &bench)?;
@@ -149,9 +150,10 @@ fn build_hakoniwa(ours: &Path, dir: &Path) -> Result<PathBuf> {
     Ok(copied)
 }
 
-/// An OCI bundle for runc, like Pinfold's `system` root: read-only /usr, fresh proc and /dev, ids from 0x6FFF0000.
-fn bundle(dir: &Path) -> Result<()> {
-    let root = dir.join("bundle/rootfs");
+/// An OCI bundle for runc and crun, like Pinfold's `system` root: read-only /usr, fresh proc and /dev, ids from 0x6FFF0000.
+fn bundle(dir: &Path, name: &str, args: &[&str]) -> Result<()> {
+    let bundle = dir.join(name);
+    let root = bundle.join("rootfs");
     for name in ["usr", "proc", "dev", "tmp", "run", "bench", "etc", "sys"] {
         make_dir(&root.join(name))?;
     }
@@ -169,7 +171,7 @@ fn bundle(dir: &Path) -> Result<()> {
         "hostname": "sandbox",
         "process": {
             "user": { "uid": 1000, "gid": 1000 },
-            "args": ["/bench/true"],
+            "args": args,
             "env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
             "cwd": "/",
             "capabilities": {},
@@ -192,12 +194,12 @@ fn bundle(dir: &Path) -> Result<()> {
             "namespaces": namespaces,
             "uidMappings": map,
             "gidMappings": map,
-            "cgroupsPath": format!("/pinfold-bench-{}", std::process::id()),
+            "cgroupsPath": format!("/pinfold-bench-{name}-{}", std::process::id()),
             "maskedPaths": pinfold::MASKED_PROC_PATHS.map(|name| format!("/proc/{name}")),
             "readonlyPaths": pinfold::READONLY_PROC_PATHS.map(|name| format!("/proc/{name}")),
         },
     });
-    write(&dir.join("bundle/config.json"), config.to_string().as_bytes())
+    write(&bundle.join("config.json"), config.to_string().as_bytes())
 }
 
 fn make_dir(path: &Path) -> Result<()> {
