@@ -240,6 +240,20 @@ impl SandboxBuilder {
     }
 }
 
+impl SandboxConfig {
+    /// This config with options laid above it, in the way a file lies above those it `extends`: tables merge key by key,
+    /// arrays replace, null unsets. Shorthands come after the sections; `bind`, `ro_bind`, `tmpfs` and `env` add to what is
+    /// there. A shorthand takes its short form, those that add also a list of them, or what its key takes.
+    ///
+    /// # Errors
+    /// Every problem at once: names that are neither a section nor a shorthand, values of wrong types, and with
+    /// them whatever the rest means that it must not.
+    pub fn with_options(&self, json: &str) -> Result<Self> {
+        let (config, problems) = self.with_readable_options(json)?;
+        SandboxBuilder::from_parts(config, problems).into_config()
+    }
+}
+
 fn read_profile(path: &Path) -> Result<String> {
     const MAX: u64 = 1 << 20;
     let failed = |message: String| {

@@ -62,7 +62,7 @@ impl From<Document> for SandboxBuilder {
     /// What texts say together. What is wrong with them is told by `into_config()` and `build()`, with all the rest.
     fn from(document: Document) -> Self {
         let (config, problems) = document.into_parts();
-        Self { config: config.unwrap_or_default(), problems }
+        Self::from_parts(config.unwrap_or_default(), problems)
     }
 }
 
@@ -75,6 +75,10 @@ impl SandboxBuilder {
     /// The config as it is so far, without values that could not be read.
     pub fn config(&self) -> &SandboxConfig {
         &self.config
+    }
+
+    pub(crate) fn from_parts(config: SandboxConfig, problems: Problems) -> Self {
+        Self { config, problems }
     }
 
     /// The config without the values that could not be read, and what was wrong with those.

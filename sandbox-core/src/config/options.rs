@@ -1,6 +1,6 @@
 //! Owns: options as front ends with keyword arguments have them: sections and shorthands side by side, in one JSON object.
 //! Must not: know any option; they are the fields of [`SandboxConfig`] and the rows of [`SHORTHANDS`].
-//! Start at: [`SandboxConfig::with_options`].
+//! Start at: [`SandboxConfig::from_options`].
 
 use std::fmt;
 
@@ -29,13 +29,9 @@ impl SandboxConfig {
         Self::default().with_options(json)
     }
 
-    /// This config with options laid above it, in the way a file lies above those it `extends`: tables merge key by key,
-    /// arrays replace, null unsets. Shorthands come after the sections; `bind`, `ro_bind`, `tmpfs` and `env` add to what is
-    /// there. A shorthand takes its short form, those that add also a list of them, or what its key takes.
-    ///
-    /// # Errors
-    /// Every problem at once: names that are neither a section nor a shorthand, values of wrong types.
-    pub fn with_options(&self, json: &str) -> Result<Self> {
+    /// This config with options laid above it, as far as they can be read, and what is wrong with the others. Err: they are
+    /// no JSON.
+    pub(crate) fn with_readable_options(&self, json: &str) -> Result<(Self, Problems)> {
         let mut options = Document::from_json(json)?;
         unplace(&mut options.root);
         let mut problems = Problems::new(Stage::Parse);
@@ -66,13 +62,9 @@ impl SandboxConfig {
         }
         let mut document = Document::from_config(self)?;
         document.merge(options);
-        let mut config = match document.into_config() {
-            Ok(config) => config,
-            Err(error) => {
-                problems.adopt(&error);
-                return Err(problems.into());
-            }
-        };
+        let (config, unread) = document.into_parts();
+        problems.extend(unread);
+        let mut config = config.unwrap_or_default();
         // In the order of the table, so that an object without an order has one meaning.
         for shorthand in SHORTHANDS {
             for (_, text) in short.iter().filter(|(of, _)| of.name == shorthand.name) {
@@ -81,7 +73,7 @@ impl SandboxConfig {
                 }
             }
         }
-        problems.into_result(config)
+        Ok((config, problems))
     }
 
     /// The names of the sections and single keys at the top of a config.
@@ -245,6 +237,19 @@ mod tests {
         assert!(text.contains("did you mean \"memory\"?"), "{text}");
         assert!(text.contains("limits.pids"), "{text}");
         assert!(!text.contains("line"), "{text}");
+    }
+
+    #[test]
+    fn types_and_meanings_are_told_in_one_round() {
+        let options = r#"{ "hostname": 5, "process": { "nice": 50 }, "mounts": [{ "kind": "tmpfs", "target": "a" }] }"#;
+        let error = SandboxConfig::from_options(options).expect_err("three problems");
+        let keys: Vec<&str> = error.report().problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["hostname", "mounts[0].target", "process.nice"], "{error}");
+        // Who the payload may be depends on a map that could not be read.
+        let options = r#"{ "identity": { "uid": 7, "uid_map": 5 }, "process": { "nice": 50 } }"#;
+        let error = SandboxConfig::from_options(options).expect_err("two problems");
+        let keys: Vec<&str> = error.report().problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["identity.uid_map", "process.nice"], "{error}");
     }
 
     #[test]

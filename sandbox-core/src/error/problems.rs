@@ -60,11 +60,16 @@ impl Problems {
         self.found.extend(error.report().problems.iter().cloned());
     }
 
+    /// Takes over what others are.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.found.extend(others.found);
+    }
+
     /// Takes over what another error has found, as far as it can't come of what was found before: a value that could not be
     /// read is its default there.
     pub(crate) fn adopt_unrelated(&mut self, error: &super::Error) {
-        /// What other sections are measured by.
-        const MEASURES: [&str; 5] = ["config", "namespaces", "rootfs", "network", "extends"];
+        /// What other sections are measured by, shorthands among them.
+        const MEASURES: [&str; 7] = ["config", "extends", "namespaces", "network", "overlay", "rootfs", "user"];
         let unread: BTreeSet<&str> = self.found.iter().map(|problem| section(&problem.key)).collect();
         if MEASURES.iter().any(|section| unread.contains(section)) {
             return;
