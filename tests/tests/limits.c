@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -99,6 +101,8 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (!strcmp(what, "open")) return open(argv[2], O_RDWR) < 0 ? errno : 0;
+    // A character device MAJOR MINOR.
+    if (!strcmp(what, "make")) return mknod("/tmp/device", S_IFCHR | 0600, makedev(number, atol(argv[3]))) ? errno : 0;
     if (!strcmp(what, "work")) {
         spin_user(number);
         touch(32);

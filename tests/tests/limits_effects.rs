@@ -12,8 +12,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use groups::*;
-use pinfold::{Bytes, Ended, ErrorKind, HostCaps, Mount, Stdio};
-use pinfold_tests::{Leaks, skip};
+use pinfold::{Bytes, Ended, ErrorKind, HostCaps, Landlock, Mount, SandboxBuilder, Stdio};
+use pinfold_tests::{Leaks, is_root, skip};
 
 fn memory_on_v2() -> bool {
     !HostCaps::probe().expect("facts").cgroups.v1.contains_key("memory")
@@ -158,38 +158,109 @@ fn operations_of_io_are_slowed_down_to_the_limit() {
     assert!(begun.elapsed() >= Duration::from_millis(1000), "{:?}", begun.elapsed());
 }
 
+fn devices(rules: &[&str]) -> SandboxBuilder {
+    let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
+    worker().limits(limits(|l| l.devices = rules))
+}
+
+/// How a list of devices is enforced here: by v1, by a program on v2; None: by nothing, which is refused.
+fn devices_are_limited_by() -> Option<&'static str> {
+    match HostCaps::probe().expect("facts").cgroups.v1_places.contains_key("devices") {
+        true => Some("cgroup-v1"),
+        // Only the host's root may load programs.
+        false => is_root().then_some("cgroup-v2 by a BPF program"),
+    }
+}
+
 #[test]
 fn only_listed_devices_can_be_used() {
     let _leaks = Leaks::watch();
-    let cgroups = HostCaps::probe().expect("facts").cgroups;
-    let devices = |rule: &str| {
-        let rule = rule.to_owned();
-        worker().limits(limits(|l| l.devices = vec![rule]))
-    };
-    if !cgroups.v1.contains_key("devices") {
-        let error = devices("c 10:200 rw").build().expect_err("v2 needs a program for it");
-        assert_eq!(error.report().origin.as_deref(), Some("limits.devices"), "{error}");
+    let Some(by) = devices_are_limited_by() else {
+        let error = devices(&["c 10:200 rw"]).build().expect_err("nothing limits them");
+        let report = error.report();
+        assert_eq!(
+            (error.kind(), report.origin.as_deref()),
+            (ErrorKind::Unsupported, Some("limits.devices")),
+            "{error}"
+        );
+        assert!(
+            report.message.contains("CAP_BPF") && error.hint().is_some_and(|hint| hint.contains("root")),
+            "{error}"
+        );
+        let sandbox = built(devices(&["c 10:200 rw"]).prefer("limits.devices"));
+        assert!(sandbox.report().used("limits.devices", "nothing"), "{:?}", sandbox.report());
+        assert!(run(&sandbox, &["open", "/dev/null"]).success());
         return;
-    }
-    needs!(("devices", "-"));
+    };
     let tun = Path::new("/dev/net/tun");
     if !tun.exists() {
         skip!("this machine has no /dev/net/tun");
     }
-    let open = |rule: &str, path: &str| {
-        let mount = Mount::bind(tun, "/tmp/tun").nodev(false);
-        let outcome = run(&built(devices(rule).mount(mount)), &["open", path]);
-        outcome.code().expect("it exits")
+    let with_tun = |rules: &[&str]| built(devices(rules).mount(Mount::bind(tun, "/tmp/tun").nodev(false)));
+    let open = |rules: &[&str], path: &str| {
+        let sandbox = with_tun(rules);
+        assert!(sandbox.report().used("limits.devices", by), "{:?}", sandbox.report());
+        run(&sandbox, &["open", path]).code().expect("it exits")
     };
-    assert_eq!(open("/dev/net/tun:rw", "/tmp/tun"), 0);
-    assert_eq!(open("c 10:200 rw", "/tmp/tun"), 0);
-    assert_eq!(open("c 10:200 r", "/tmp/tun"), libc::EPERM, "to read is not to write");
-    assert_eq!(open("c 10:201 rw", "/tmp/tun"), libc::EPERM);
-    assert_eq!(open("c 10:201 rw", "/dev/null"), 0, "the minimal set is always there");
+    assert_eq!(open(&["/dev/net/tun:rw"], "/tmp/tun"), 0);
+    assert_eq!(open(&["c 10:200 rw"], "/tmp/tun"), 0);
+    assert_eq!(open(&["c 10:* rw"], "/tmp/tun"), 0);
+    assert_eq!(open(&["c 10:200 r", "c 10:200 w"], "/tmp/tun"), 0, "what is said twice adds up");
+    assert_eq!(open(&["c 10:200 r"], "/tmp/tun"), libc::EPERM, "to read is not to write");
+    assert_eq!(open(&["c 10:200 m"], "/tmp/tun"), libc::EPERM, "to make is neither");
+    assert_eq!(open(&["c 10:201 rw"], "/tmp/tun"), libc::EPERM);
+    assert_eq!(open(&["b 10:200 rw"], "/tmp/tun"), libc::EPERM);
+    assert_eq!(open(&["c 10:201 rw"], "/dev/null"), 0, "the minimal set is always there");
+
+    // In a session, whichever group a payload is in; and a list at a time, however often the sandbox is started.
+    let sandbox = with_tun(&["c 10:201 rw"]);
+    let session = built(
+        devices(&["c 10:201 rw"]).set("limits.payload_groups=true").mount(Mount::bind(tun, "/tmp/tun").nodev(false)),
+    );
+    let session = session.open().expect("opens");
+    for _ in 0..3 {
+        assert_eq!(run(&sandbox, &["open", "/tmp/tun"]).code(), Some(libc::EPERM));
+        let outcome = session.command(WORKER).args(["open", "/tmp/tun"]).output().expect("starts");
+        assert_eq!(outcome.code(), Some(libc::EPERM), "{outcome:?}");
+    }
+    if by.contains("BPF") {
+        let groups = [0, 1].map(|_| {
+            let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+            groups_of(process.id().expect("it runs")).remove("")
+        });
+        assert!(groups[0].is_some() && groups[0] != groups[1], "a second program in one group: {groups:?}");
+    }
+}
+
+/// Only who is root outside, with the right to: in a user namespace nobody makes devices anyway.
+#[test]
+fn only_listed_devices_can_be_made() {
+    let _leaks = Leaks::watch();
+    if devices_are_limited_by().is_none() {
+        // Refused there, which the test above has.
+        return;
+    }
+    let make = |rules: &[&str], minor: &str| {
+        let host = devices(rules).set("namespaces.user=host").user((0, 0)).host_root(true).capability("mknod");
+        let sandbox = built(host.seccomp("none").landlock(Landlock::Off));
+        run(&sandbox, &["make", "10", minor]).code().expect("it exits")
+    };
+    assert_eq!(make(&[], "200"), 0, "no list, no limit");
+    assert_eq!(make(&["c 10:200 rwm"], "200"), 0);
+    assert_eq!(make(&["c 10:200 m"], "200"), 0);
+    assert_eq!(make(&["c 10:200 rw"], "200"), libc::EPERM, "to use is not to make");
+    assert_eq!(make(&["c 10:200 rwm"], "201"), libc::EPERM);
+}
+
+/// Where v1 has the controller it is used; on such a machine the program is tried too.
+#[test]
+fn devices_are_limited_by_a_program_on_a_hybrid_host() {
+    let _leaks = Leaks::watch();
+    without_v1("devices", &["only_listed_devices_can_be_used", "only_listed_devices_can_be_made"]);
 }
 
 #[test]
 fn effects_are_there_without_a_unified_hierarchy() {
     let _leaks = Leaks::watch();
-    without_unified(&["half_a_cpu", "only_listed"]);
+    without_unified(&["half_a_cpu", "only_listed_devices_can_be_used", "only_listed_devices_can_be_made"]);
 }

@@ -294,8 +294,10 @@ class LimitsConfig(TypedDict, total=False):
     """
     devices: Union[Sequence[str], None]
     """Devices beyond the minimal set, each as `PATH:ACCESS` or `TYPE MAJOR:MINOR ACCESS`, where the
-    access is made of `r`, `w` and `m`, the type is `c` or `b`, and a number may be `*`. Default:
-    none. Example: `devices = ["/dev/net/tun:rw", "c 10:200 rw"]`.
+    access is made of `r`, `w` and `m`, the type is `c` or `b`, and a number may be `*`. Once there
+    is one, opening and making any other device is refused. Needs cgroups; on v2 also the right to
+    load BPF programs. Default: none, and no such wall. Example: `devices = ["/dev/net/tun:rw", "c
+    10:200 rw"]`.
     """
     hugepages: Union[Mapping[str, Bytes], None]
     """Huge pages: page size to bytes. Needs cgroups. Default: no limit. Example: `hugepages = { "2MiB"

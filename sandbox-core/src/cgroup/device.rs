@@ -47,8 +47,8 @@ fn number(text: &str) -> Option<Number> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     pub block: bool,
-    pub major: Option<i64>,
-    pub minor: Option<i64>,
+    pub major: Option<u32>,
+    pub minor: Option<u32>,
     pub access: String,
 }
 
@@ -66,18 +66,22 @@ impl Rule {
             let (major, minor) = (libc::major(meta.rdev()), libc::minor(meta.rdev()));
             return Ok(Self {
                 block: kind.is_block_device(),
-                major: Some(major.into()),
-                minor: Some(minor.into()),
+                major: Some(major),
+                minor: Some(minor),
                 access: access.to_owned(),
             });
         }
         let mut words = rule.split(' ');
         let (kind, numbers, access) = (words.next(), words.next(), words.next());
-        let (major, minor) = numbers.and_then(|numbers| numbers.split_once(':')).unwrap_or(("*", "*"));
+        let (major, minor) = numbers.and_then(|numbers| numbers.split_once(':')).unwrap_or_default();
+        let number = |text: &str| match text {
+            "*" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| refuse(format!("{rule}: {text} is the number of no device"))),
+        };
         Ok(Self {
             block: kind == Some("b"),
-            major: major.parse().ok(),
-            minor: minor.parse().ok(),
+            major: number(major)?,
+            minor: number(minor)?,
             access: access.unwrap_or_default().to_owned(),
         })
     }
@@ -100,7 +104,9 @@ mod tests {
         let rule = Rule::parse("c 10:* rw", "x").expect("a rule");
         assert_eq!(rule, Rule { block: false, major: Some(10), minor: None, access: "rw".into() });
         assert_eq!(Rule::parse("/dev/null:r", "x").expect("a device").minor, Some(3));
-        assert!(Rule::parse("/etc/passwd:r", "x").is_err());
+        for rule in ["/etc/passwd:r", "c 4294967296:0 r", "c 1:9999999999 r", "c"] {
+            assert!(Rule::parse(rule, "x").is_err(), "{rule}");
+        }
         assert_eq!(disk(Path::new("8:16"), "x").expect("a number"), (8, 16));
         assert!(disk(Path::new("/dev/null"), "x").is_err());
         assert!(disk(Path::new("/nonexistent"), "x").is_err());

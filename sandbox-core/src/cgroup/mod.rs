@@ -11,6 +11,8 @@ mod convert;
 mod device;
 mod freeze;
 mod payload;
+#[cfg(feature = "cgroups")]
+mod program;
 mod spare;
 mod stat;
 mod sweep;
@@ -52,7 +54,7 @@ pub(crate) struct Leaf {
     limits: Mutex<Limits>,
     /// What its directories had counted when they were made, or for the sandbox before.
     before: Sample,
-    /// By freezing, new limits or groups below it: nothing of it serves another sandbox.
+    /// By freezing, new limits, a device program or groups below it: nothing of it serves another sandbox.
     changed: AtomicBool,
     /// The groups of single payloads below it.
     below: Mutex<payload::Below>,

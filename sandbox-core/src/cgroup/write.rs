@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 
 use cgroups_rs::MaxValue;
 use cgroups_rs::blkio::BlkIoController;
@@ -14,8 +16,10 @@ use cgroups_rs::memory::MemController;
 use cgroups_rs::pid::PidController;
 
 use super::device::{Rule, disk};
+use super::program::program;
 use super::{Directory, Leaf, convert, failure};
 use crate::spec::Limits;
+use crate::sys::{Instruction, attach_device_program, load_device_program};
 use crate::{Error, Result};
 
 /// Write what is given; the rest stays as it is.
@@ -33,7 +37,7 @@ pub(super) fn write(leaf: &Leaf, limits: &Limits) -> Result<()> {
     }
     io(leaf, limits)?;
     if !limits.devices.is_empty() {
-        devices(needs(leaf, "limits.devices", "devices", "")?, &limits.devices)?;
+        devices(leaf, &limits.devices)?;
     }
     for (size, bytes) in &limits.hugepages {
         let key = "limits.hugepages";
@@ -173,23 +177,44 @@ fn io(leaf: &Leaf, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
-/// Only what is minimal and what is listed.
-fn devices(directory: &Directory, rules: &[String]) -> Result<()> {
+/// Only what is minimal and what is listed: by the controller of v1, or by a program on the group of the unified hierarchy.
+fn devices(leaf: &Leaf, rules: &[String]) -> Result<()> {
     let key = "limits.devices";
-    let controller = DevicesController::new(directory.path.clone());
-    let failed = |e: cgroups_rs::error::Error| refused(directory, key, &e);
-    let all = DevicePermissions::all();
-    controller.deny_device(DeviceType::All, -1, -1, &all).map_err(failed)?;
     let mut allowed = Rule::minimal();
     for (index, rule) in rules.iter().enumerate() {
         allowed.push(Rule::parse(rule, &format!("{key}[{index}]"))?);
     }
+    let directory = match (leaf.with("devices", ""), &leaf.unified) {
+        (None, Some(directory)) => return attach(leaf, directory, &program(&allowed)).map_err(|e| e.with_origin(key)),
+        _ => needs(leaf, key, "devices", "")?,
+    };
+    let controller = DevicesController::new(directory.path.clone());
+    let failed = |e: cgroups_rs::error::Error| refused(directory, key, &e);
+    let all = DevicePermissions::all();
+    controller.deny_device(DeviceType::All, -1, -1, &all).map_err(failed)?;
     for rule in allowed {
         let kind = if rule.block { DeviceType::Block } else { DeviceType::Char };
         let access = DevicePermissions::from_str(&rule.access).map_err(failed)?;
-        controller.allow_device(kind, rule.major.unwrap_or(-1), rule.minor.unwrap_or(-1), &access).map_err(failed)?;
+        let [major, minor] = [rule.major, rule.minor].map(|number| number.map_or(-1, i64::from));
+        controller.allow_device(kind, major, minor, &access).map_err(failed)?;
     }
     Ok(())
+}
+
+/// It goes with the group. Attached again it would be a second one.
+fn attach(leaf: &Leaf, directory: &Directory, program: &[Instruction]) -> Result<()> {
+    leaf.changed.store(true, Ordering::Relaxed);
+    let failed = |what: &str, errno: nix::errno::Errno, hint| {
+        failure(format!("the kernel does not take the device program: bpf({what})"), errno as i32, &directory.path)
+            .with_hint(hint)
+    };
+    let loaded = load_device_program(program).map_err(|errno| {
+        failed("BPF_PROG_LOAD", errno, "a security module or a seccomp filter may refuse bpf(2), as in a container")
+    })?;
+    attach_device_program(directory.owned.as_fd(), loaded.as_fd()).map_err(|errno| {
+        let above = "a group above this one may have a device program that allows no other below it";
+        failed("BPF_PROG_ATTACH", errno, above)
+    })
 }
 
 fn plain(directory: &Directory, key: &str, file: &str, value: &str) -> Result<()> {

@@ -51,7 +51,8 @@ pub struct LimitsConfig {
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub io: Vec<IoLimitConfig>,
     /// Devices beyond the minimal set, each as `PATH:ACCESS` or `TYPE MAJOR:MINOR ACCESS`, where the access is made of
-    /// `r`, `w` and `m`, the type is `c` or `b`, and a number may be `*`. Default: none.
+    /// `r`, `w` and `m`, the type is `c` or `b`, and a number may be `*`. Once there is one, opening and making any other
+    /// device is refused. Needs cgroups; on v2 also the right to load BPF programs. Default: none, and no such wall.
     /// Example: `devices = ["/dev/net/tun:rw", "c 10:200 rw"]`.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,

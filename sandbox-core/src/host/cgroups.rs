@@ -3,6 +3,7 @@
 //! Start at: [`probe`]. Source: cgroups(7), and the kernel's `Documentation/admin-guide/cgroup-v2.rst`.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{AccessFlags, eaccess};
@@ -41,6 +42,10 @@ pub struct Cgroups {
     /// Block devices (`MAJOR:MINOR`) for which an I/O weight has an effect: those scheduled by bfq, or with a cost model.
     #[serde(default)]
     pub io_weight: Vec<String>,
+    /// Whether the kernel has device programs for groups of the unified hierarchy (`CONFIG_CGROUP_BPF`) and tells this process
+    /// of them (`CAP_NET_ADMIN` in the initial user namespace).
+    #[serde(default)]
+    pub device_programs: bool,
 }
 
 /// The systemd of a user, which makes scopes in the unified hierarchy on request.
@@ -130,6 +135,8 @@ pub(super) fn probe(mounts: &[MountEntry]) -> Cgroups {
     }
     found.swap = swap(&found);
     found.io_weight = weighed_devices(found.unified.as_deref());
+    let asked = found.unified.as_ref().and_then(|mount| std::fs::File::open(mount).ok());
+    found.device_programs = asked.is_some_and(|group| crate::sys::device_programs(group.as_fd()).is_ok());
     found
 }
 

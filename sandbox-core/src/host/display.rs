@@ -60,6 +60,7 @@ impl Display for HostCaps {
         }
         row("swap limits", &YesNo(self.cgroups.swap))?;
         row("io weights for", &Words(&self.cgroups.io_weight))?;
+        row("device programs", &YesNo(self.cgroups.device_programs))?;
         row("cpus", &self.cpus)?;
         row("file systems", &Words(&self.filesystems))?;
         for (path, what) in &self.system_paths {

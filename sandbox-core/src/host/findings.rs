@@ -73,6 +73,7 @@ pub fn findings(host: &HostCaps) -> Vec<Finding> {
         birth_in_group(host),
     ]);
     found.extend(LIMITS.iter().map(|(key, v1, v2)| controller(host, key, v1, v2)));
+    found.push(devices(host));
     found
 }
 
@@ -408,6 +409,37 @@ fn controller(host: &HostCaps, key: &str, v1: &str, v2: &str) -> Finding {
         _ => "",
     };
     missing(key, format!("no hierarchy gives us the controller {v2}{fallback}")).remedy(delegate(host))
+}
+
+/// Why there is no device program, and what to do about it.
+pub(crate) fn no_device_program(host: &HostCaps) -> (&'static str, &'static str) {
+    let privileged = host.has_capability(cap::SYS_ADMIN) && host.in_initial_user_namespace();
+    match (&host.cgroups.unified, privileged) {
+        (None, _) => ("there is no cgroup v2, and no devices controller of v1 for this process", LEAVE_OUT),
+        (Some(_), true) => (
+            "this kernel has no device programs for cgroup v2, or refuses bpf(2)",
+            "a kernel with CONFIG_CGROUP_BPF; or leave it out",
+        ),
+        (Some(_), false) => (
+            "cgroup v2 needs a BPF program for it, which takes CAP_BPF and CAP_NET_ADMIN in the initial user namespace",
+            LEAVE_OUT,
+        ),
+    }
+}
+
+const LEAVE_OUT: &str = "run as root, outside of user namespaces; or leave it out:\n\
+    a sandbox's /dev has the minimal set, and no other device can be made in it";
+
+fn devices(host: &HostCaps) -> Finding {
+    const FEATURE: &str = "limits.devices";
+    if let Some(place) = host.cgroups.v1_places.get("devices") {
+        return available(FEATURE, format!("cgroup v1, groups below {}", place.display()));
+    }
+    if host.may_filter_devices() && !host.cgroups.unified_places.is_empty() {
+        return available(FEATURE, "cgroup v2, by a BPF program on the group");
+    }
+    let (why, remedy) = no_device_program(host);
+    missing(FEATURE, why).remedy(remedy)
 }
 
 #[cfg(test)]

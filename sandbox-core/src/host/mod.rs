@@ -15,8 +15,8 @@ mod procfs;
 mod system_root;
 
 pub use cgroups::{CgroupPlace, Cgroups, UserManager};
-pub(crate) use findings::delegate;
 pub use findings::{Availability, Finding, findings};
+pub(crate) use findings::{delegate, no_device_program};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -138,6 +138,7 @@ pub(crate) mod cap {
     pub(crate) const SETUID: u8 = 7;
     pub(crate) const SYS_ADMIN: u8 = 21;
     pub(crate) const SETFCAP: u8 = 31;
+    pub(crate) const BPF: u8 = 39;
 }
 
 impl HostCaps {
@@ -164,6 +165,12 @@ impl HostCaps {
     /// Whether the kernel has this kind of namespace, by the kernel's name (`mnt`, `net`).
     pub fn has_namespace(&self, kind: &str) -> bool {
         self.namespaces.iter().any(|have| have == kind)
+    }
+
+    /// Whether this process may give a group of the unified hierarchy a program that decides on devices.
+    pub(crate) fn may_filter_devices(&self) -> bool {
+        let may_load = self.has_capability(cap::BPF) || self.has_capability(cap::SYS_ADMIN);
+        self.cgroups.device_programs && may_load && self.in_initial_user_namespace()
     }
 
     /// Whether this security module is known to be active.

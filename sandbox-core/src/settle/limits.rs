@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Report;
-use crate::host::{CgroupPlace, Cgroups, HostCaps, UserManager, delegate};
+use crate::host::{CgroupPlace, Cgroups, HostCaps, UserManager, delegate, no_device_program};
 use crate::spec::{Limits, Namespace, Rlimit, Spec};
 use crate::{Error, Result};
 
@@ -85,6 +85,9 @@ struct Wanted {
     v2: Option<&'static str>,
 }
 
+/// The one that needs no controller on v2, but a program.
+const DEVICES: &str = "limits.devices";
+
 /// Every limit of the spec that needs a group. The controllers' names on v1 and v2; None: that version has none.
 fn wanted(limits: &Limits) -> Vec<Wanted> {
     let mut all = Vec::new();
@@ -105,7 +108,7 @@ fn wanted(limits: &Limits) -> Vec<Wanted> {
     let devices = |count: usize| (count > 0).then(|| format!("{count} devices"));
     want("limits.io", devices(limits.io.len()), Some("blkio"), Some("io"));
     let rules = (!limits.devices.is_empty()).then(|| limits.devices.join(", "));
-    want("limits.devices", rules, Some("devices"), None);
+    want(DEVICES, rules, Some("devices"), None);
     let sizes: Vec<&str> = limits.hugepages.iter().map(|(size, _)| size.as_str()).collect();
     want("limits.hugepages", (!sizes.is_empty()).then(|| sizes.join(", ")), Some("hugetlb"), Some("hugetlb"));
     all
@@ -147,7 +150,7 @@ pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Resul
     let scope = cgroups.user_manager.as_ref().filter(|_| cgroups.unified_places.is_empty());
     let in_scope = scope.map(|manager| CgroupPlace { enabled: manager.controllers.clone(), ..CgroupPlace::default() });
     let unified = unified(cgroups, wanted.iter().filter_map(|want| want.v2)).or(in_scope.as_ref());
-    let (mut in_unified, mut in_v1) = (Vec::new(), Vec::new());
+    let (mut in_unified, mut in_v1, mut program) = (Vec::new(), Vec::new(), false);
     for want in &wanted {
         let v2 = want.v2.filter(|v2| unified.is_some_and(|place| place.has(v2)));
         let v1 = want.v1.filter(|v1| cgroups.v1_places.contains_key(*v1));
@@ -161,6 +164,14 @@ pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Resul
                 choice.report.enforced(want.key, "cgroup-v1");
                 in_v1.push(v1);
             }
+            (None, None, None) if want.key == DEVICES && unified.is_some() && host.may_filter_devices() => {
+                choice.report.enforced(want.key, "cgroup-v2 by a BPF program");
+                program = true;
+            }
+            (None, None, None) if want.key == DEVICES => {
+                let (why, remedy) = no_device_program(host);
+                choice.weaken(want.key, &want.value, why, remedy)?;
+            }
             (None, None, None) => {
                 let why = choice.nowhere(want);
                 choice.weaken(want.key, &want.value, &why, delegate(host))?;
@@ -172,6 +183,7 @@ pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Resul
     let parent_named = spec.limits.cgroup_parent.is_some();
     let needed = !in_unified.is_empty()
         || !in_v1.is_empty()
+        || program
         || cpu_time.is_some()
         || !own_pids
         || parent_named
@@ -258,10 +270,6 @@ impl Choice<'_> {
                 "the memory controller is in a cgroup v1 hierarchy, which has no such thing",
                 "boot with systemd.unified_cgroup_hierarchy=1, or leave it out",
             )),
-            "limits.devices" if !cgroups.v1.contains_key("devices") => Some((
-                "this version can't make the device filter that cgroup v2 needs",
-                "leave it out: a sandbox's /dev has the minimal set, and no other device can be made in it",
-            )),
             _ => None,
         }
     }
@@ -325,7 +333,7 @@ impl Choice<'_> {
             "limits.cpuset" => enforced.cpuset = None,
             "limits.io_weight" => enforced.io_weight = None,
             "limits.io" => enforced.io.clear(),
-            "limits.devices" => enforced.devices.clear(),
+            DEVICES => enforced.devices.clear(),
             "limits.hugepages" => enforced.hugepages.clear(),
             "limits.payload_groups" => enforced.payload_groups = false,
             _ => {}

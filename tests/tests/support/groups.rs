@@ -125,17 +125,28 @@ pub fn disk_directory() -> tempfile::TempDir {
 /// missing on such a machine.
 pub fn without_unified(tests: &[&str]) {
     let cgroups = HostCaps::probe().expect("facts").cgroups;
-    let (Some(unified), true) = (cgroups.unified, cgroups.v1.contains_key("memory")) else {
-        // Nothing but v2, which has nothing to hide.
-        return;
-    };
+    // Nothing but v2 has nothing to hide.
+    if let (Some(unified), true) = (cgroups.unified, cgroups.v1.contains_key("memory")) {
+        without(unified, tests);
+    }
+}
+
+/// The same where a v1 hierarchy is not mounted, so that the unified one of a hybrid host must do.
+pub fn without_v1(controller: &str, tests: &[&str]) {
+    let cgroups = HostCaps::probe().expect("facts").cgroups;
+    if let (Some(_), Some(mount)) = (cgroups.unified, cgroups.v1.get(controller)) {
+        without(mount.clone(), tests);
+    }
+}
+
+fn without(hierarchy: PathBuf, tests: &[&str]) {
     if !is_root() {
         skip!("only root can hide a mount");
     }
     let program = std::env::current_exe().expect("a path");
     let outcome = Command::new("unshare")
         .args(["--mount", "sh", "-c", "umount \"$0\" && exec \"$@\""])
-        .args([unified, program])
+        .args([hierarchy, program])
         .arg("--test-threads=1")
         .args(tests)
         .output()

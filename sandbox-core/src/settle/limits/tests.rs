@@ -100,6 +100,7 @@ fn without_the_feature_every_limit_of_a_group_is_refused() {
 #[cfg(feature = "cgroups")]
 mod with_groups {
     use super::*;
+    use crate::host::cap;
 
     fn paths(places: &[Place]) -> Vec<(&str, String)> {
         places.iter().map(|place| (place.parent.to_str().unwrap_or_default(), place.controllers.join(" "))).collect()
@@ -185,9 +186,46 @@ mod with_groups {
     }
 
     #[test]
+    fn devices_take_the_controller_of_v1_or_a_program_or_are_refused() {
+        let devices = "[limits]\ndevices = [\"c 10:200 rw\"]";
+        let settled = |host: &HostCaps| super::settled(devices, host).expect("possible");
+        assert!(settled(&v1_only()).report.used("limits.devices", "cgroup-v1"));
+        let mut able = v2_only();
+        able.cgroups.device_programs = true;
+        let by_program = settled(&able);
+        assert!(by_program.report.used("limits.devices", "cgroup-v2 by a BPF program"), "{:?}", by_program.report);
+        let group = by_program.group.expect("a group, whatever its controllers");
+        assert_eq!((group.v1, group.limits.devices.len()), (Vec::new(), 1));
+        // A hybrid host has both: there v1 does it, if this process may make groups in it.
+        let mut hybrid = able.clone();
+        hybrid.cgroups.v1 = v1_only().cgroups.v1;
+        assert!(settled(&hybrid).report.used("limits.devices", "cgroup-v2 by a BPF program"));
+        hybrid.cgroups.v1_places = v1_only().cgroups.v1_places;
+        assert!(settled(&hybrid).report.used("limits.devices", "cgroup-v1"));
+
+        let mut nested = able.clone();
+        nested.uid_map = vec![(0, 1000, 1)];
+        let mut powerless = able.clone();
+        powerless.capabilities &= !(1 << cap::SYS_ADMIN | 1 << cap::BPF);
+        for (host, why) in [
+            (&powerless, "CAP_BPF"),
+            (&nested, "CAP_BPF"),
+            (&session(), "CAP_BPF"),
+            (&v2_only(), "this kernel has no device programs"),
+            (&host(Cgroups::default()), "there is no cgroup v2"),
+        ] {
+            let error = refused(devices, host, "limits.devices");
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(!error.hint().unwrap_or_default().contains("subtree_control"), "no controller helps: {error}");
+        }
+        let weaker = super::settled(&format!("{devices}\n[compat]\nprefer = [\"limits.devices\"]"), &powerless);
+        let weaker = weaker.expect("weaker");
+        assert!(weaker.report.used("limits.devices", "nothing"), "{:?}", weaker.report);
+        assert_eq!(weaker.group, None);
+    }
+
+    #[test]
     fn v2_alone_refuses_what_it_has_not_and_names_the_remedy_that_fits() {
-        let error = refused("[limits]\ndevices = [\"c 10:200 rw\"]", &v2_only(), "limits.devices");
-        assert!(!error.hint().unwrap_or_default().contains("subtree_control"), "no group helps: {error}");
         let error = refused("[limits]\ncpuset = \"0\"", &v2_only(), "limits.cpuset");
         assert!(error.hint().is_some_and(|hint| hint.contains("subtree_control")), "{error}");
         let mut silent = v2_only();
