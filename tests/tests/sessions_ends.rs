@@ -1,13 +1,15 @@
 //! An init that is killed at any moment while a session, a terminal and a pool are in use: every call comes to an end that
 //! is told, and nothing is left.
 
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pinfold::{Ended, Error, ErrorKind, Outcome, Pool, Sandbox};
+use pinfold::{Canceller, Ended, Error, ErrorKind, Outcome, Pool, Sandbox};
 use pinfold_tests::{Leaks, comm, descendants, eventually};
 
 const BOUND: Duration = Duration::from_secs(10);
@@ -96,4 +98,94 @@ fn an_init_that_is_killed_at_any_moment_leaves_nothing() {
     }
     println!("{whole} outcomes, {lost} errors");
     assert!(lost > 5 && whole > 50, "{whole} outcomes, {lost} errors: hardly any was hit, or all were");
+}
+
+/// A shepherd that was told to end is free no more, also where what it was to end had ended by itself: the next payload gets
+/// another one, and is not lost with it.
+#[test]
+fn a_kill_that_crosses_an_end_loses_no_other_payload() {
+    let _leaks = Leaks::watch();
+    let session = Sandbox::builder().build().expect("the default sandbox").open().expect("it opens");
+    let next = || session.command("true").output().expect("it is not lost").success();
+    assert!(next());
+    // Its news are there, and nobody has read them.
+    for _ in 0..200 {
+        let process = session.command("true").spawn().expect("it starts");
+        let mut fds = [nix::poll::PollFd::new(process.as_fd(), nix::poll::PollFlags::POLLIN)];
+        assert_eq!(nix::poll::poll(&mut fds, 5000u16).expect("poll"), 1, "it ends");
+        process.kill().expect("it can be told");
+        let ended = process.wait().expect("an outcome").ended();
+        assert!(matches!(ended, Ended::Exited | Ended::Killed), "{ended:?}");
+        drop(process);
+        assert!(next());
+    }
+    let mut kinds = BTreeMap::new();
+    for round in 0..600 {
+        let program = ["/no/such/program", "/etc/passwd", "true"][round as usize % 3];
+        let canceller = Canceller::new().expect("an eventfd");
+        let told = thread::scope(|scope| {
+            let elsewhere = canceller.clone();
+            scope.spawn(move || {
+                let until = Instant::now() + Duration::from_micros(scatter(round) % 2000);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                elsewhere.cancel();
+            });
+            session.command(program).cancelled_by(&canceller).output()
+        });
+        assert!(next(), "round {round}, after {program}: {told:?}");
+        let kind = told.map_or_else(|error| format!("{:?}", error.kind()), |outcome| format!("{:?}", outcome.ended()));
+        *kinds.entry((program, kind)).or_insert(0) += 1;
+    }
+    println!("{kinds:?}");
+    assert!(kinds.len() == 6, "each was cancelled in time and too late: {kinds:?}");
+}
+
+/// What starts while everything is killed is killed, or starts after that.
+#[test]
+fn a_payload_that_starts_while_all_are_killed_is_not_lost() {
+    let _leaks = Leaks::watch();
+    let session = Sandbox::builder().build().expect("the default sandbox").open().expect("it opens");
+    let stop = AtomicBool::new(false);
+    let mut kinds = BTreeMap::new();
+    let killed = thread::scope(|scope| {
+        let starters: Vec<_> = (0..2)
+            .map(|thread| {
+                let (session, stop) = (&session, &stop);
+                scope.spawn(move || {
+                    let mut told = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        let command = session.command("true");
+                        told.push(match thread {
+                            0 => command.output(),
+                            _ => command.spawn().and_then(|process| process.wait()),
+                        });
+                    }
+                    told
+                })
+            })
+            .collect();
+        let killed: Result<(), Error> = (0..300).try_for_each(|round| {
+            thread::sleep(Duration::from_micros(scatter(round) % 2000));
+            session.kill_all()
+        });
+        stop.store(true, Ordering::Relaxed);
+        for starter in starters {
+            for told in starter.join().expect("no panic") {
+                let kind = match told {
+                    Ok(outcome) if outcome.ended() == Ended::Exited => "ended",
+                    Ok(outcome) if matches!(outcome.ended(), Ended::Killed | Ended::Signaled) => "killed",
+                    Err(error) if error.kind() == ErrorKind::Cancelled => "not started",
+                    other => panic!("{other:?}"),
+                };
+                *kinds.entry(kind).or_insert(0) += 1;
+            }
+        }
+        killed
+    });
+    println!("{kinds:?}");
+    killed.expect("all can be killed");
+    assert!(kinds.len() == 3, "some were killed, some ended, some did not start: {kinds:?}");
+    assert!(session.command("true").output().expect("the session goes on").success());
 }

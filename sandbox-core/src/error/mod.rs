@@ -39,7 +39,7 @@ pub enum ErrorKind {
     NotExecutable,
     /// The deadline passed before the payload was started. Exit status 125.
     Timeout,
-    /// The caller cancelled before the payload was started. Exit status 125.
+    /// The caller cancelled, or killed everything in the session, before the payload was started. Exit status 125.
     Cancelled,
     /// Reading or writing files of a sandbox failed. Exit status 125.
     Files,

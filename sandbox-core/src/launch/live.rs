@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub(crate) struct Live {
     ahead: i64,
     /// Why its keeper ended it, once it has said so.
     cause: Mutex<Option<u32>>,
+    /// How often everything inside was to be killed, and how often that was over.
+    killings: [AtomicU64; 2],
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +117,7 @@ impl Live {
             shepherds: Mutex::default(),
             ahead,
             cause: Mutex::default(),
+            killings: Default::default(),
         };
         Ok((Arc::new(live), handed))
     }
@@ -194,19 +197,20 @@ impl Live {
             let null = run.null.filter(|_| fds::is_standard(name));
             numbers.push(run.passed.get(name).or(null).ok_or_else(|| unattached(name))?.as_raw_fd());
         }
+        let killings_before = self.killings_over();
         let oom_kills_before = session.as_deref().and_then(Leaf::oom_kills).unwrap_or(0);
         let idle = self.shepherds().idle.pop();
         // An idle one may have ended with everything else inside (kill_all); then another one tells whether PID 1 is there.
         let shepherd = match idle
-            .map(|idle| ask(&idle, &bytes, &numbers).map(|there| there.then_some(idle)))
+            .map(|idle| idle.send_run(&bytes, &numbers).map(|there| there.then_some(idle)))
             .transpose()?
             .flatten()
         {
             Some(shepherd) => shepherd,
             None => {
                 let shepherd = self.hire()?;
-                if !ask(&shepherd, &bytes, &numbers)? {
-                    return Err(self.gone());
+                if !shepherd.send_run(&bytes, &numbers)? {
+                    return Err(self.gone_since(killings_before));
                 }
                 shepherd
             }
@@ -224,6 +228,7 @@ impl Live {
                 executed: None,
                 unproven: run.unproven,
                 oom_kills_before,
+                killings_before,
                 group,
             };
             return Ok(self.remember(running));
@@ -247,13 +252,15 @@ impl Live {
                     self.keep(shepherd, true);
                 } else if run.deadline.is_some_and(|deadline| crate::sys::monotonic() >= deadline) {
                     return Err(too_late());
+                } else if shepherd.is_dismissed() {
+                    return Err(killed_before());
                 }
                 return Err(explain(run.settled, run.plan, Failure { op, errno, present }));
             }
             // The shepherd notices that its host's end is closed.
             Err(Silence::Timeout) => return Err(too_late()),
             Err(Silence::Cancelled) => return Err(cancelled()),
-            Err(Silence::Closed) => return Err(self.gone()),
+            Err(Silence::Closed) => return Err(self.gone_since(killings_before)),
             Err(Silence::Failed(errno)) => return Err(call("receive from the session")(errno)),
             Ok(_) | Err(Silence::Garbled) => return Err(garbled()),
         };
@@ -267,6 +274,7 @@ impl Live {
             executed: Some(executed),
             unproven: None,
             oom_kills_before,
+            killings_before,
             group,
         };
         Ok(self.remember(running))
@@ -290,7 +298,7 @@ impl Live {
         match self.agent.send_shepherd(&[inits.as_raw_fd(), inits_doorbell.as_raw_fd(), plan.as_raw_fd()]) {
             Ok(()) => {
                 let control = control.ahead(self.ahead);
-                Ok(Arc::new(Link { control, doorbell: Some(doorbell), plan: Some(plan) }))
+                Ok(Arc::new(Link::to_shepherd(control, doorbell, plan)))
             }
             Err(Errno::EPIPE | Errno::ECONNRESET) => Err(self.gone()),
             Err(errno) => Err(call("ask for a shepherd")(errno)),
@@ -299,6 +307,9 @@ impl Live {
 
     /// Keep a shepherd that is free for the next payload. `rung`: it may have rung its bell.
     fn keep(&self, shepherd: Arc<Link>, rung: bool) {
+        if shepherd.is_dismissed() {
+            return;
+        }
         if rung {
             shepherd.hush();
         }
@@ -318,20 +329,41 @@ impl Live {
         if self.is_closed() {
             return Err(self.gone());
         }
+        let [begun, over] = &self.killings;
+        begun.fetch_add(1, Ordering::SeqCst);
         for running in self.running() {
-            let control = &running.link.control;
-            // One that is gone needs no telling. One that still was there is gone when it has said how its payload ended.
-            control.send_kill(crate::wire::CAUSE_KILLED).map_err(call("send to a shepherd"))?;
-            super::wait(&mut [PollFd::new(control.as_fd(), PollFlags::empty())], Some(deadline))
+            // One that still was there is gone when it has said how its payload ended.
+            running.link.send_kill(crate::wire::CAUSE_KILLED).map_err(call("send to a shepherd"))?;
+            super::wait(&mut [PollFd::new(running.link.control.as_fd(), PollFlags::empty())], Some(deadline))
                 .map_err(call("wait for a payload's end"))?;
         }
         self.shepherds().idle.clear();
         self.agent.send_kill_all().map_err(|_| self.gone())?;
         match self.agent.receive(Some(deadline), None) {
-            Ok(Message::Done) => Ok(()),
+            Ok(Message::Done) => {
+                over.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            }
             Err(Silence::Timeout) => Err(call("kill everything inside")(Errno::ETIMEDOUT)),
             _ => Err(self.gone()),
         }
+    }
+
+    /// The error for a start whose shepherd is gone.
+    fn gone_since(&self, killings_over: u64) -> Error {
+        if self.has_killed_all_since(killings_over) { killed_before() } else { self.gone() }
+    }
+
+    fn killings_over(&self) -> u64 {
+        let [_, over] = &self.killings;
+        over.load(Ordering::SeqCst)
+    }
+
+    /// Whether what began when so many killings were over may have been killed by a later one, or by one that went on then:
+    /// a shepherd that was just made dies with everything else, without a word.
+    pub fn has_killed_all_since(&self, killings_over: u64) -> bool {
+        let [begun, _] = &self.killings;
+        begun.load(Ordering::SeqCst) > killings_over && !self.is_lost()
     }
 
     /// Whether its keeper or its PID 1 is gone.
@@ -354,7 +386,7 @@ impl Live {
     pub fn leave(&self, kept: &Kept) {
         let Some(held) = self.held().take() else { return };
         self.shepherds().idle.clear();
-        self.link.control.send_kill(crate::wire::CAUSE_KILLED).unwrap_or_default();
+        self.link.send_kill(crate::wire::CAUSE_KILLED).unwrap_or_default();
         if let Some(group) = held.group.as_ref().filter(|group| !held.own_pids || group.freezes_by_v1()) {
             drop(group.kill());
         }
@@ -366,24 +398,11 @@ impl Live {
         let Some(held) = self.held().take() else { return };
         self.shepherds().idle.clear();
         // A keeper that is gone needs no telling, and the wait below sees it.
-        self.link.control.send_kill(crate::wire::CAUSE_KILLED).unwrap_or_default();
+        self.link.send_kill(crate::wire::CAUSE_KILLED).unwrap_or_default();
         if let Some(group) = held.group.as_ref().filter(|group| !held.own_pids || group.freezes_by_v1()) {
             drop(group.kill());
         }
         until_gone(&held.keeper, crate::sys::monotonic() + GRACE);
-    }
-}
-
-/// Ask a shepherd to start a payload. False: it is gone.
-fn ask(shepherd: &Link, plan: &[u8], fds: &[RawFd]) -> Result<bool> {
-    let written = shepherd.plan.as_ref().map_or(Ok(()), |file| file.write_all_at(plan, 0));
-    written.map_err(|error| {
-        call("write the payload's plan")(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
-    })?;
-    match shepherd.control.send_run(plan.len(), fds) {
-        Ok(()) => Ok(true),
-        Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(false),
-        Err(errno) => Err(call("send a plan to the session")(errno)),
     }
 }
 
@@ -409,16 +428,35 @@ impl std::fmt::Debug for Unproven {
 
 impl Unproven {
     /// With what was told in the end.
-    pub fn verdict(&self, failure: Option<Failure>, cancelled: bool, executed: Option<u64>) -> Result<()> {
+    pub fn verdict(&self, failure: Option<Failure>, end: Told, executed: Option<u64>) -> Result<()> {
         let late = |at: u64| self.deadline.is_some_and(|deadline| at >= deadline);
         match failure {
-            Some(_) if cancelled => Err(super::cancelled()),
+            Some(_) if end == Told::Cancelled => Err(super::cancelled()),
             Some(failure) if failure.errno == libc::ECANCELED && late(crate::sys::monotonic()) => Err(too_late()),
+            Some(failure) if failure.errno == libc::ECANCELED && end == Told::Killed => Err(killed_before()),
             Some(failure) => Err((self.explain)(failure)),
             None if executed.is_some_and(late) => Err(too_late()),
             None => Ok(()),
         }
     }
+}
+
+/// What its shepherd was told before the end was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Nothing,
+    Killed,
+    /// By the caller.
+    Cancelled,
+}
+
+/// Of one that was not executed, or not known to be, when everything inside was killed.
+fn killed_before() -> Error {
+    Error::new(
+        ErrorKind::Cancelled,
+        Stage::Launch,
+        "everything in the session was killed (`kill_all`) before the payload was started",
+    )
 }
 
 /// Why a payload of a session was not executed.

@@ -8,6 +8,7 @@ mod errand;
 mod group;
 mod host;
 mod image;
+mod link;
 mod live;
 mod maps;
 mod scope;
@@ -40,7 +41,8 @@ pub(crate) use deputy::Hand;
 pub(crate) use errand::errand;
 pub(crate) use host::{Context, Slots};
 pub(crate) use image::{Image, seal, write_all};
-pub(crate) use live::{Failure, Live, Opening, Run, Unproven, explain};
+pub(crate) use link::Link;
+pub(crate) use live::{Failure, Live, Opening, Run, Told, Unproven, explain};
 
 /// What a sandbox keeps between starts.
 #[derive(Debug, Default)]
@@ -85,24 +87,6 @@ pub(crate) enum Home {
     Session(Arc<Live>),
 }
 
-/// What the host and one process of init share.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub control: Control,
-    /// None: nobody watches it.
-    pub doorbell: Option<OwnedFd>,
-    /// Where a shepherd reads its next plan.
-    pub plan: Option<std::fs::File>,
-}
-
-impl Link {
-    /// Take what the doorbell has rung.
-    pub fn hush(&self) {
-        let mut bytes = [0; 64];
-        while self.doorbell.as_ref().is_some_and(|bell| matches!(nix::unistd::read(bell, &mut bytes), Ok(1..))) {}
-    }
-}
-
 /// A payload that was executed.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -120,6 +104,8 @@ pub(crate) struct Running {
     pub unproven: Option<Unproven>,
     /// How many processes of the group the out-of-memory killer had taken before.
     oom_kills_before: u64,
+    /// How many times everything in its session had been killed before.
+    killings_before: u64,
     /// In a session: its own, below that of the session.
     pub group: Option<Leaf>,
 }
@@ -135,6 +121,11 @@ impl Running {
             Home::Session(live) => live.group().as_deref().and_then(Leaf::oom_kills),
         };
         kills.map(|kills| kills.saturating_sub(self.oom_kills_before))
+    }
+
+    /// Whether it may have been killed with everything else in its session, which goes on.
+    pub fn is_killed_with_all(&self) -> bool {
+        matches!(&self.home, Home::Session(live) if live.has_killed_all_since(self.killings_before))
     }
 
     /// Send a signal to the payload. One that has ended already is no error.
@@ -262,6 +253,7 @@ pub(crate) fn launch(start: Start<'_>) -> Result<(Running, Handover)> {
             executed: Some(executed),
             unproven: None,
             oom_kills_before: 0,
+            killings_before: 0,
             group: None,
         },
         handed,
@@ -334,7 +326,7 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
     });
     match start.converse(&control, pid) {
         Ok((executed, payload, handed)) => {
-            let (link, claims) = (Link { control, doorbell, plan: None }, start.claims);
+            let (link, claims) = (Link::to_keeper(control, doorbell), start.claims);
             let own_pids = start.plan.base.own_pid_namespace;
             let held = Held { keeper, group: group.map(Arc::new), own_pids };
             let handed = Handover { fds: handed, claims };

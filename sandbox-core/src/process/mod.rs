@@ -19,7 +19,7 @@ use nix::poll::{PollFd, PollFlags};
 use crate::cancel::Canceller;
 use crate::changes::Change;
 use crate::kept::{KeptRoot, WrittenRoot};
-use crate::launch::{Failure, GRACE, Home, Kept, Message, Running, Silence, until_gone, wait};
+use crate::launch::{Failure, GRACE, Home, Kept, Message, Running, Silence, Told, until_gone, wait};
 use crate::outcome::{Ended, Facts, Outcome, Timings, Usage};
 use crate::settle::Report;
 use crate::sys;
@@ -347,7 +347,7 @@ impl Process {
     }
 
     fn end_with(&self, cause: u32) -> Result<()> {
-        self.running.link.control.send_kill(cause).map_err(|errno| {
+        self.running.link.send_kill(cause).map_err(|errno| {
             Error::new(ErrorKind::Lost, Stage::Supervise, "could not tell init to end the sandbox")
                 .with_errno(errno as i32)
         })?;
@@ -512,7 +512,12 @@ impl Process {
         let told = [state.exit.as_ref().map(|exit| exit.executed), state.end.as_ref().map(|end| end.executed)];
         let executed = told.into_iter().flatten().fold(running.executed, Option::or);
         if let Some(unproven) = &running.unproven {
-            unproven.verdict(state.failure, state.cancelled, executed)?;
+            let told = match (state.cancelled, running.link.is_dismissed()) {
+                (true, _) => Told::Cancelled,
+                (_, true) => Told::Killed,
+                _ => Told::Nothing,
+            };
+            unproven.verdict(state.failure, told, executed)?;
         }
         let killed_at = state.end.as_ref().map(|end| end.time);
         let (ended, status, usage, over_at) = match (&state.exit, &state.end) {
@@ -536,7 +541,9 @@ impl Process {
                 (ended, None, usage, end.time)
             }
             (None, None) if self.running.oom_kills() > Some(0) => (Ended::Memory, None, self.group_usage(), now),
-            (None, None) if self.is_orphan() => (Ended::Killed, None, Usage::default(), now),
+            (None, None) if self.is_orphan() || running.is_killed_with_all() => {
+                (Ended::Killed, None, Usage::default(), now)
+            }
             (None, None) if self.is_of_a_spent_session() => (Ended::CpuTime, None, Usage::default(), now),
             (None, None) => {
                 return Err(Error::new(
@@ -669,7 +676,7 @@ impl Process {
             (Some(_), _) | (_, Some(_)) => {}
             (None, None) if state.end.is_some() || state.lost || state.abandoned => {}
             (None, None) => {
-                self.running.link.control.send_kill(wire::CAUSE_KILLED).unwrap_or_default();
+                self.running.link.send_kill(wire::CAUSE_KILLED).unwrap_or_default();
                 let deadline = sys::monotonic() + GRACE;
                 while let Ok(message) = self.running.link.control.receive(Some(deadline), None) {
                     if matches!(message, Message::End { .. } | Message::Exit { .. } | Message::Fail { .. }) {

@@ -105,7 +105,8 @@ impl Session {
     }
 
     /// Kills everything inside, also what earlier payloads have left running, and returns when it is gone. The session
-    /// stays open; the payloads end as [`Killed`](crate::Ended::Killed).
+    /// stays open; the payloads end as [`Killed`](crate::Ended::Killed). What is being started meanwhile is killed as well, or
+    /// not started (error kind `cancelled`), or starts after that.
     ///
     /// # Errors
     /// Kind `closed`; `unsupported` without a PID namespace of its own; `setup` when something is not gone within a second.
