@@ -1,6 +1,8 @@
 //! Owns: groups of single payloads of a session: numbers, reasons and CPU time that are a payload's own, groups that go away.
 //! Must not: ask the library what the kernel's own files say.
 
+#[path = "support/confinement.rs"]
+mod confinement;
 #[macro_use]
 #[path = "support/groups.rs"]
 mod groups;
@@ -10,6 +12,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use confinement::{confinement, ids, without_ids};
 use groups::*;
 use pinfold::{Ended, ErrorKind, Process, Session, Stdio};
 use pinfold_tests::{Leaks, comm, descendants, eventually, skip};
@@ -94,6 +97,44 @@ fn each_payload_has_a_group_and_numbers_of_its_own() {
     // The clocks of an emulated machine do not agree so closely.
     let least = if slow() { 0.0 } else { 0.045 };
     assert!(outcome.success() && used.is_some_and(|used| (least..5.0).contains(&used)), "{outcome:?}");
+}
+
+/// Its group is one level below, in the cgroup namespace of the session. That is all the difference.
+#[test]
+fn a_payload_with_a_group_of_its_own_is_confined_as_a_first_one_is() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS);
+    // What a payload's own group adds to a line of /proc/self/cgroup.
+    let below = |text: &str| text.lines().filter(|line| line.contains(":/payload-")).count();
+    let as_in_the_session = |text: &str| {
+        let line = |line: String| match line.split_once(":/payload-") {
+            Some((hierarchy, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => format!("{hierarchy}:/"),
+            _ => line,
+        };
+        without_ids(text).into_iter().map(line).collect::<Vec<_>>()
+    };
+    for asked_for in [true, false] {
+        let sandbox = built(worker().set("limits.rlimits.nofile=123").pids(64).payload_groups(asked_for));
+        let session = sandbox.open().expect("opens");
+        // Without `payload_groups`, a `cpu_time` of one call makes one.
+        let command = || match asked_for {
+            true => session.command("sh"),
+            false => session.command("sh").cpu_time("1h"),
+        };
+        let first = confinement(sandbox.command("sh"));
+        let payloads: Vec<String> = (0..3).map(|_| confinement(command())).collect();
+        for payload in &payloads {
+            assert!(below(payload) > 0, "{payload}");
+            assert_eq!(as_in_the_session(payload), without_ids(&first));
+            assert_eq!(ids(payload), ids(&payloads[0]));
+        }
+        assert_eq!(below(&first), 0, "{first}");
+        if !asked_for {
+            let plain = confinement(session.command("sh"));
+            assert_eq!((below(&plain), ids(&plain)), (0, ids(&payloads[0])));
+            assert_eq!(without_ids(&plain), without_ids(&first));
+        }
+    }
 }
 
 /// One is stopped and limited while the other goes on.
@@ -218,6 +259,7 @@ fn payload_groups_hold_without_a_unified_hierarchy() {
     let _leaks = Leaks::watch();
     without_unified(&[
         "each_payload_has",
+        "a_payload_with_a_group",
         "a_payload_is_frozen",
         "cpu_time_of_one",
         "out_of_memory_is",

@@ -1,8 +1,12 @@
 //! What a session's payload may not do: less confined than a first one, reach init, or end another's time.
 
+#[path = "support/confinement.rs"]
+mod confinement;
+
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use confinement::{confinement, ids, without_ids};
 use pinfold::{Ended, ErrorKind, Sandbox, Session, Stdio};
 use pinfold_tests::{Leaks, comm, descendants, eventually, is_root};
 
@@ -12,38 +16,22 @@ fn open(sandbox: &Sandbox) -> Session {
     sandbox.open().expect("it opens")
 }
 
-/// Everything that /proc says about how a process is confined, without what numbers the kernel happened to give.
-const CONFINEMENT: &str = "grep -E '^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp.*|Sig(Blk|Ign|Cgt)|Umask|Cpus_allowed|THP_enabled):' /proc/self/status; \
-     cat /proc/self/limits; cut -d: -f2- /proc/self/cgroup; cut -d' ' -f4- /proc/self/mountinfo | sed 's/ shared:[0-9]*//'; \
-     ls /proc/self/fd; cat /proc/self/oom_score_adj /proc/self/timerslack_ns; \
-     for n in user pid mnt net ipc uts cgroup time; do readlink /proc/self/ns/$n; done";
-
 #[test]
 fn a_payload_of_a_session_is_confined_as_a_first_one_is() {
     let _leaks = Leaks::watch();
     let sandbox = Sandbox::builder().set("limits.rlimits.nofile=123").build().expect("a sandbox");
     let session = open(&sandbox);
-    let text = |command: pinfold::Command| {
-        let outcome = command.args(["-c", CONFINEMENT]).output().expect("it runs");
-        assert!(outcome.success(), "{outcome:?}");
-        outcome.text()
-    };
-    let first = text(sandbox.command("sh"));
-    let payloads: Vec<String> = (0..3).map(|_| text(session.command("sh"))).collect();
+    let first = confinement(sandbox.command("sh"));
+    let payloads: Vec<String> = (0..3).map(|_| confinement(session.command("sh"))).collect();
     assert_eq!(payloads[0], payloads[1], "each is as the other");
     assert_eq!(payloads[1], payloads[2]);
-    // Another sandbox has other namespaces, and everything else is the same.
-    let without_ids = |text: &str| {
-        let lines = text.lines().filter(|line| !line.contains(":["));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
     assert_eq!(without_ids(&payloads[0]), without_ids(&first));
     assert!(first.contains("Seccomp:\t2") && first.contains("NoNewPrivs:\t1"), "{first}");
-    for line in payloads[0].lines().filter(|line| line.contains(":[") && !line.starts_with("time")) {
+    for line in ids(&payloads[0]).into_iter().filter(|line| !line.starts_with("time")) {
         let (name, _) = line.split_once(':').expect("a namespace");
         let host = std::fs::read_link(format!("/proc/self/ns/{name}")).expect("ours");
         assert_ne!(line, host.to_string_lossy(), "not the host's");
-        assert_ne!(first.lines().find(|other| other.starts_with(&format!("{name}:["))), Some(line), "its own");
+        assert!(!ids(&first).contains(&line), "its own: {line}");
     }
 }
 
