@@ -168,7 +168,14 @@ fn a_payload_that_starts_while_all_are_killed_is_not_lost() {
             .collect();
         let killed: Result<(), Error> = (0..300).try_for_each(|round| {
             thread::sleep(Duration::from_micros(scatter(round) % 2000));
-            session.kill_all()
+            // The promise is a second; a busy machine may take longer, but no end of them.
+            let begun = Instant::now();
+            loop {
+                match session.kill_all() {
+                    Err(error) if error.errno() == Some(libc::ETIMEDOUT) && begun.elapsed() < BOUND => {}
+                    told => return told,
+                }
+            }
         });
         stop.store(true, Ordering::Relaxed);
         for starter in starters {

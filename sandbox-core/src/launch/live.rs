@@ -42,8 +42,17 @@ pub(crate) struct Live {
     ahead: i64,
     /// Why its keeper ended it, once it has said so.
     cause: Mutex<Option<u32>>,
-    /// How often everything inside was to be killed, and how often that was over.
-    killings: [AtomicU64; 2],
+    killings: Killings,
+}
+
+/// How often everything inside was killed.
+#[derive(Debug, Default)]
+struct Killings {
+    begun: AtomicU64,
+    /// So many of them are over.
+    over: AtomicU64,
+    /// How many answers PID 1 owes: of one that took too long the answer comes later. One at a time has this.
+    owed: Mutex<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -117,7 +126,7 @@ impl Live {
             shepherds: Mutex::default(),
             ahead,
             cause: Mutex::default(),
-            killings: Default::default(),
+            killings: Killings::default(),
         };
         Ok((Arc::new(live), handed))
     }
@@ -324,13 +333,14 @@ impl Live {
         self.shepherds().running.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Kill everything inside but PID 1, also what no payload of ours holds any more.
-    pub fn kill_all(&self, deadline: u64) -> Result<()> {
+    /// Kill everything inside but PID 1, also what no payload of ours holds any more, within [`GRACE`].
+    pub fn kill_all(&self) -> Result<()> {
         if self.is_closed() {
             return Err(self.gone());
         }
-        let [begun, over] = &self.killings;
-        begun.fetch_add(1, Ordering::SeqCst);
+        let mut owed = self.killings.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = crate::sys::monotonic() + GRACE;
+        let begun = self.killings.begun.fetch_add(1, Ordering::SeqCst) + 1;
         for running in self.running() {
             // One that still was there is gone when it has said how its payload ended.
             running.link.send_kill(crate::wire::CAUSE_KILLED).map_err(call("send to a shepherd"))?;
@@ -339,14 +349,16 @@ impl Live {
         }
         self.shepherds().idle.clear();
         self.agent.send_kill_all().map_err(|_| self.gone())?;
-        match self.agent.receive(Some(deadline), None) {
-            Ok(Message::Done) => {
-                over.fetch_add(1, Ordering::SeqCst);
-                Ok(())
+        *owed += 1;
+        while *owed > 0 {
+            match self.agent.receive(Some(deadline), None) {
+                Ok(Message::Done) => *owed -= 1,
+                Err(Silence::Timeout) => return Err(call("kill everything inside")(Errno::ETIMEDOUT)),
+                _ => return Err(self.gone()),
             }
-            Err(Silence::Timeout) => Err(call("kill everything inside")(Errno::ETIMEDOUT)),
-            _ => Err(self.gone()),
         }
+        self.killings.over.store(begun, Ordering::SeqCst);
+        Ok(())
     }
 
     /// The error for a start whose shepherd is gone.
@@ -355,15 +367,13 @@ impl Live {
     }
 
     fn killings_over(&self) -> u64 {
-        let [_, over] = &self.killings;
-        over.load(Ordering::SeqCst)
+        self.killings.over.load(Ordering::SeqCst)
     }
 
     /// Whether what began when so many killings were over may have been killed by a later one, or by one that went on then:
     /// a shepherd that was just made dies with everything else, without a word.
     pub fn has_killed_all_since(&self, killings_over: u64) -> bool {
-        let [begun, _] = &self.killings;
-        begun.load(Ordering::SeqCst) > killings_over && !self.is_lost()
+        self.killings.begun.load(Ordering::SeqCst) > killings_over && !self.is_lost()
     }
 
     /// Whether its keeper or its PID 1 is gone.

@@ -13,11 +13,11 @@ use crate::changes::Change;
 use crate::command::{Command, joined_namespaces};
 use crate::files::Files;
 use crate::kept::{self, KeptRoot, WrittenRoot};
-use crate::launch::{GRACE, Live, Opening};
+use crate::launch::{Live, Opening};
 use crate::plan::Plan;
 use crate::sandbox::Sandbox;
 use crate::settle::Report;
-use crate::{Error, ErrorKind, Result, Stage, sys};
+use crate::{Error, ErrorKind, Result, Stage};
 
 /// A live sandbox in which payloads run one after another or side by side: the same root, namespaces, limits and policy.
 ///
@@ -117,7 +117,7 @@ impl Session {
                 "only a PID namespace of its own tells a session's processes from others: kill the payloads one by one, or close it",
             ));
         }
-        self.live.kill_all(sys::monotonic() + GRACE)
+        self.live.kill_all()
     }
 
     /// Whether its init is gone, although nobody closed it.
