@@ -497,7 +497,7 @@ impl Command {
     /// Whether that group's CPU time is limited.
     fn is_clocked(&self) -> bool {
         let group = self.sandbox.0.settled.group.as_ref().filter(|_| self.session.is_some());
-        self.cpu_time.is_some() && group.is_some_and(Group::counts_cpu_time)
+        self.cpu_time.is_some() && group.is_some_and(Group::counts_cpu_time_of_one)
     }
 
     pub(crate) fn plan(&self) -> Result<Plan> {

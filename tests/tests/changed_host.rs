@@ -3,11 +3,12 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use pinfold::{ErrorKind, IdMapConfig, Mount, Propagation, Sandbox, Stdio};
+use pinfold::{Ended, ErrorKind, IdMapConfig, Mount, Propagation, Sandbox, SandboxBuilder, Stdio};
 use pinfold_tests::{Leaks, eventually, is_root, open_to_all, scratch, skip};
 use support::*;
 
@@ -279,6 +280,86 @@ on_changed_host!(a_user_with_a_range_uses_newuidmap, SUBIDS, [1000], |directory:
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     assert!(error.hint().is_some_and(|hint| hint.contains("/etc/subuid")), "{error}");
 });
+
+/// Groups of the v1 hierarchies that count, handed to uid 1000; gone with this.
+struct Delegated(Vec<PathBuf>);
+
+const DELEGATED: &str = "handed-to-1000";
+
+impl Delegated {
+    /// None: this host has none of those.
+    fn new() -> Option<Self> {
+        let cgroups = pinfold::HostCaps::probe().expect("facts").cgroups;
+        let mounts: BTreeSet<&PathBuf> =
+            ["memory", "pids", "cpuacct"].iter().filter_map(|name| cgroups.v1.get(*name)).collect();
+        let made = Self(mounts.into_iter().map(|mount| mount.join(DELEGATED)).collect());
+        for group in &made.0 {
+            fs::create_dir(group).expect("a group");
+            for file in [group.clone(), group.join("tasks"), group.join("cgroup.procs")] {
+                std::os::unix::fs::chown(&file, Some(1000), Some(1000)).expect("it can be given away");
+            }
+        }
+        (!made.0.is_empty()).then_some(made)
+    }
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        for group in &self.0 {
+            eventually("the group is empty", || fs::remove_dir(group).is_ok());
+        }
+    }
+}
+
+/// `tasks` takes only processes of the user who has opened it: those of a sandbox whose root is another id it does not.
+#[test]
+fn payloads_have_groups_on_v1_where_the_sandbox_is_the_caller() {
+    const NAME: &str = "payloads_have_groups_on_v1_where_the_sandbox_is_the_caller";
+    if inner().is_none() {
+        if !is_root() {
+            skip!("only root can change a host");
+        }
+        // A host of v2 alone has no such files.
+        let Some(_delegated) = Delegated::new() else { return };
+        changed(NAME, SUBIDS, 1000);
+        return;
+    }
+    let grouped = |builder: SandboxBuilder| {
+        builder.set(&format!("limits.cgroup_parent=\"/{DELEGATED}\"")).set("limits.pids=64").timeout("60s")
+    };
+    let stranger = || {
+        let own = [IdMapConfig::new(0, 200_000, 1000), IdMapConfig::new(1000, 1000, 1)];
+        let groups = [IdMapConfig::new(0, 400_000, 1000), IdMapConfig::new(1000, 1000, 1)];
+        grouped(Sandbox::builder().uid_map(own).gid_map(groups))
+    };
+    for builder in [grouped(Sandbox::builder()), grouped(ranged())] {
+        let session = builder.clone().payload_groups(true).built().open().expect("it opens");
+        for _ in 0..2 {
+            let outcome = session.command("cat").arg("/proc/self/cgroup").output().expect("it enters");
+            assert!(outcome.text().contains(":/payload-"), "{}", outcome.text());
+            assert!(outcome.usage().memory_source.as_deref() == Some("cgroup-v1"), "{:?}", outcome.usage());
+        }
+        let session = builder.built().open().expect("it opens");
+        let spin = session.command("sh").args(["-c", "while :; do :; done"]).cpu_time("100ms").output();
+        assert_eq!(spin.expect("it starts").ended(), Ended::CpuTime);
+    }
+    // One payload alone enters before its ids change: the group of the whole sandbox is there in any case.
+    let alone = stranger().built().command("cat").arg("/proc/self/cgroup").output().expect("it enters");
+    assert!(alone.success() && alone.usage().pids_peak.is_some(), "{alone:?}");
+    let error = stranger().payload_groups(true).refused();
+    assert_eq!(
+        (error.kind(), error.report().origin.as_deref()),
+        (ErrorKind::Unsupported, Some("limits.payload_groups"))
+    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("identity.uid_map")), "{error}");
+    let weakened = stranger().payload_groups(true).set("compat.prefer=[\"limits.payload_groups\"]").built();
+    assert!(weakened.report().degradations.iter().any(|one| one.feature == "limits.payload_groups"));
+    let session = weakened.open().expect("it opens");
+    assert!(session.command("true").output().expect("it starts, in the session's group").success());
+    let error = session.command("true").cpu_time("1s").output().expect_err("it has no group of its own");
+    assert_eq!((error.kind(), error.report().origin.as_deref()), (ErrorKind::Unsupported, Some("limits.cpu_time")));
+    assert!(error.hint().is_some_and(|hint| hint.contains("identity.uid_map")), "{error}");
+}
 
 /// uid 1000 is the sandbox's root, its range is everybody else.
 fn ranged() -> pinfold::SandboxBuilder {

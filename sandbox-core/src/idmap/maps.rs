@@ -93,6 +93,11 @@ pub(crate) fn to_outside(map: &[IdRange], id: u32) -> Option<u32> {
     map.iter().find_map(|range| shift(range.inside, range.outside, range.count, id))
 }
 
+/// What PID 1 is inside: the sandbox's root where the map has one, else the payload's `id`.
+pub(crate) fn of_init(map: &[IdRange], id: u32) -> u32 {
+    if to_outside(map, 0).is_some() { 0 } else { id }
+}
+
 /// The inside id that stands for `id` outside.
 pub(crate) fn to_inside(map: &[IdRange], id: u32) -> Option<u32> {
     map.iter().find_map(|range| shift(range.outside, range.inside, range.count, id))

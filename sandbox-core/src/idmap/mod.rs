@@ -13,7 +13,7 @@ use crate::host::HostCaps;
 use crate::spec::{IdRange, Identity};
 use crate::{Error, ErrorKind, Result, Stage};
 
-pub(crate) use maps::{map_text, to_inside, to_outside};
+pub(crate) use maps::{map_text, of_init, to_inside, to_outside};
 pub(crate) use writer::MapWriter;
 
 /// Where a root host without a subordinate range takes ids from (API.md 1): far above those that anyone hands out

@@ -318,7 +318,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// PID 1 is the sandbox's root where the map has one, else the payload's user.
     fn setup_ids(&mut self) {
         self.add(Op::KeepCapabilities, "default");
         let identity = &self.settled.spec.identity;
@@ -330,9 +329,8 @@ impl Compiler<'_> {
             }
             return;
         };
-        let zero = |map: &[crate::spec::IdRange]| crate::idmap::to_outside(map, 0).is_some();
-        let uid = if zero(&maps.uid) { 0 } else { identity.uid };
-        let gid = if zero(&maps.gid) { 0 } else { identity.gid };
+        let uid = crate::idmap::of_init(&maps.uid, identity.uid);
+        let gid = crate::idmap::of_init(&maps.gid, identity.gid);
         let groups = (!maps.deny_setgroups).then(Vec::new);
         self.add(Op::SetIds { uid, gid, groups }, "identity");
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Report;
 use crate::host::{CgroupPlace, Cgroups, HostCaps, UserManager, delegate, no_device_program};
+use crate::idmap::{IdMaps, of_init, to_outside};
 use crate::spec::{Limits, Namespace, Rlimit, Spec};
 use crate::{Error, Result};
 
@@ -33,6 +34,8 @@ pub(crate) struct Group {
     pub limits: Limits,
     /// CPU time of all processes, watched by the keeper.
     pub cpu_time: Option<Duration>,
+    /// Whether payloads of a session can enter groups of their own below it.
+    pub enterable: bool,
 }
 
 /// A directory in which the group of a sandbox is made.
@@ -55,9 +58,9 @@ impl Group {
 }
 
 impl Group {
-    /// Whether it counts CPU time.
-    pub fn counts_cpu_time(&self) -> bool {
-        self.unified.is_some() || self.has("cpuacct", "")
+    /// Whether it counts CPU time, and could for one payload of a session alone.
+    pub fn counts_cpu_time_of_one(&self) -> bool {
+        self.enterable && (self.unified.is_some() || self.has("cpuacct", ""))
     }
 
     /// The same, with its scope at this directory.
@@ -141,9 +144,25 @@ impl Place {
     }
 }
 
+/// Whether a payload of a session can enter a group of its own on v1: a `tasks` file that was opened by another user than root
+/// takes that user's own processes only, and what writes there is still what PID 1 is (`cgroup1_procs_write`).
+fn may_enter_v1(spec: &Spec, host: &HostCaps, maps: Option<&IdMaps>) -> bool {
+    let Some(maps) = maps.filter(|_| host.euid != 0) else { return true };
+    to_outside(&maps.uid, of_init(&maps.uid, spec.identity.uid)) == Some(host.euid)
+}
+
+const STRANGER: &str = "a group of cgroup v1 takes only processes of the user who made it, and in this id map the sandbox's root is another";
+
 /// Decide.
-pub(super) fn settle(spec: &Spec, host: &HostCaps, report: &mut Report) -> Result<Settled> {
-    let mut choice = Choice { spec, host, report, rlimits: spec_rlimits(spec), enforced: spec.limits.clone() };
+pub(super) fn settle(spec: &Spec, host: &HostCaps, maps: Option<&IdMaps>, report: &mut Report) -> Result<Settled> {
+    let mut choice = Choice {
+        spec,
+        host,
+        report,
+        rlimits: spec_rlimits(spec),
+        enforced: spec.limits.clone(),
+        enters_v1: may_enter_v1(spec, host, maps),
+    };
     let own_pids = spec.namespaces.pid == Namespace::New;
     let wanted = wanted(&spec.limits);
     let cgroups = &host.cgroups;
@@ -211,13 +230,17 @@ pub(super) fn cpu_time_per_process(settled: &mut super::Settled, time: Duration)
         report: &mut settled.report,
         rlimits: settled.rlimits.iter().map(|&(rlimit, value)| (rlimit.name, (rlimit, value))).collect(),
         enforced: Limits::default(),
+        enters_v1: settled.group.as_ref().is_none_or(|group| group.enterable),
     };
-    choice.weaken(
-        "limits.cpu_time",
-        &format!("{time:?}"),
-        "this session is in no group below which a payload could have one of its own",
-        "open the session with limits.payload_groups = true, or run this payload in a sandbox of its own",
-    )?;
+    let (why, remedy) = if choice.enters_v1 {
+        (
+            "this session is in no group below which a payload could have one of its own",
+            "open the session with limits.payload_groups = true, or run this payload in a sandbox of its own",
+        )
+    } else {
+        (STRANGER, "run this payload in a sandbox of its own, or map 0 inside to your own id (identity.uid_map)")
+    };
+    choice.weaken("limits.cpu_time", &format!("{time:?}"), why, remedy)?;
     settled.rlimits = choice.rlimits.into_values().collect();
     Ok(())
 }
@@ -239,6 +262,8 @@ struct Choice<'a> {
     report: &'a mut Report,
     rlimits: BTreeMap<&'static str, (Rlimit, u64)>,
     enforced: Limits,
+    /// Whether a payload of a session can enter a v1 group of its own.
+    enters_v1: bool,
 }
 
 impl Choice<'_> {
@@ -369,10 +394,14 @@ impl Choice<'_> {
             (Some(_), false) => Some("cgroup-v2: CPU time"),
             (None, false) => None,
         };
+        let how = how.filter(|_| self.enters_v1 || !v1);
         match how {
             Some(how) => self.report.enforced(key, how),
             None => {
-                let nowhere = ("this process may not make groups that count", delegate(self.host));
+                let nowhere = match v1 {
+                    true => (STRANGER, "map 0 inside to your own id (identity.uid_map), or leave it out"),
+                    false => ("this process may not make groups that count", delegate(self.host)),
+                };
                 let (why, remedy) = WITHOUT.unwrap_or(nowhere);
                 self.weaken(key, "true", why, remedy)?;
             }
@@ -444,6 +473,7 @@ impl Choice<'_> {
         let all: Vec<String> = unified.iter().chain(&v1).map(words).collect();
         self.report.enforced("cgroup", format!("below {}", all.join(", ")));
         let scope = scope.map(|manager| manager.socket.clone());
-        Ok(Some(Group { unified, scope, v1, limits: self.enforced.clone(), cpu_time }))
+        let enterable = self.enters_v1 || !v1.iter().any(|place| Place::counts_payloads(&place.controllers));
+        Ok(Some(Group { unified, scope, v1, limits: self.enforced.clone(), cpu_time, enterable }))
     }
 }

@@ -71,7 +71,7 @@ pub(crate) fn settle(spec: Spec, host: &HostCaps) -> Result<Settled> {
     let mut report = Report::default();
     let maps = user_namespace(&spec, host, &mut report)?;
     other_namespaces(&spec, host, &mut report)?;
-    let limits::Settled { rlimits, group } = limits::settle(&spec, host, &mut report)?;
+    let limits::Settled { rlimits, group } = limits::settle(&spec, host, maps.as_ref(), &mut report)?;
     let landlock_abi = landlock(&spec, host, &mut report)?;
     root(&spec, host, &mut report)?;
     idmapped(&spec, host, maps.as_ref())?;
