@@ -33,6 +33,9 @@ fn each_sandbox_of_a_pool_is_used_once_and_replaced() {
     assert!(session.command("true").output().expect("it runs").success());
     pool.close();
     assert!(session.command("true").output().expect("what was taken goes on").success());
+    drop(session);
+    eventually("nothing is left of what was ready", || inits() == 0);
+    assert_eq!(pool.stats().ready, 0);
     assert_eq!(pool.take().expect_err("closed").kind(), ErrorKind::Closed);
     assert_eq!(pool.fill().expect_err("closed").kind(), ErrorKind::Closed);
 }

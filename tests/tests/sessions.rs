@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pinfold::{Ended, ErrorKind, Outcome, Process, Sandbox, Session, Stdio, TimeNamespace};
+use pinfold::{Ended, ErrorKind, LimitsConfig, Outcome, Process, Sandbox, Session, Stdio, TimeNamespace};
 use pinfold_tests::{Leaks, comm, descendants, eventually, open_fds};
 
 /// Generous: what should take milliseconds.
@@ -159,11 +159,16 @@ fn a_thousand_payloads_leave_nothing() {
         };
         pids.iter().map(field).sum()
     };
-    let (fds, before, pages) = (open_fds(), inits(), memory(&inits()));
+    let ours = || memory(&[std::process::id()]);
+    // What an allocator keeps for later it has after some rounds.
+    (0..100).for_each(run);
+    let (fds, before, pages, host) = (open_fds(), inits(), memory(&inits()), ours());
     (0..1000).for_each(run);
     assert_eq!(open_fds(), fds, "no fd is left");
     assert_eq!(inits(), before, "the same processes of init's");
     assert!(memory(&inits()) <= pages + 16, "init's memory does not grow: {pages}, {} pages", memory(&inits()));
+    // Other tests of this program run beside it: 4 MiB, as for runs of whole sandboxes.
+    assert!(ours() <= host + 1024, "the host's memory does not grow: {host}, {} pages", ours());
 }
 
 // -- side by side ----------------------------------------------------------------------------------------------------
@@ -211,11 +216,16 @@ fn killing_one_tree_leaves_the_others() {
     eventually("four sleep", || named("sleep") == 4);
     // Held: at the end of its input it would end by itself, and that could come first.
     let _stdin = killed.take_stdin();
+    let begun = Instant::now();
     killed.kill().expect("it can be killed");
     let outcome = killed.wait().expect("an outcome");
     assert_eq!(outcome.ended(), Ended::Killed);
     assert!(outcome.usage().cpu_user.is_some(), "what was killed was counted: {:?}", outcome.usage());
-    assert_eq!(named("sleep"), 0, "the outcome comes after the end of all");
+    // A shepherd waits 50 ms for the end of all before it tells what is known; on a busy machine that may be too short.
+    if begun.elapsed() < Duration::from_millis(50) {
+        assert_eq!(named("sleep"), 0, "the outcome comes after the end of all");
+    }
+    eventually("all are gone", || named("sleep") == 0);
     other.take_stdin().expect("piped").write_all(b"ping\n").expect("it lives");
     assert_eq!(other.wait().expect("an outcome").text(), "pong\n");
 }
@@ -309,17 +319,28 @@ fn closing_ends_everything_and_use_after_it_is_an_error() {
     let _leaks = Leaks::watch();
     let session = open();
     let process = spawn(&session, "sleep 1000");
+    let files = session.files().expect("has files");
     session.close();
     session.close();
     assert!(session.is_closed());
     assert_eq!(named("sleep"), 0);
     assert_eq!(process.wait().expect("an outcome").ended(), Ended::Killed);
-    for error in [
-        session.command("true").output().expect_err("closed"),
-        session.kill_all().expect_err("closed"),
-        session.signal(libc::SIGTERM).expect_err("closed"),
-    ] {
-        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    let told = [
+        session.command("true").output().map(drop),
+        session.command("true").spawn().map(drop),
+        session.kill_all(),
+        session.signal(libc::SIGTERM),
+        files.read("/tmp/a").map(drop),
+        session.files().map(drop),
+        session.changes().map(drop),
+        session.commit("/nowhere"),
+        session.usage().map(drop),
+        session.freeze(),
+        session.thaw(),
+        session.update(&LimitsConfig::default()),
+    ];
+    for (number, told) in told.into_iter().enumerate() {
+        assert_eq!(told.expect_err("closed").kind(), ErrorKind::Closed, "use {number}");
     }
 }
 

@@ -27,6 +27,10 @@ fn a_payload_of_a_session_is_confined_as_a_first_one_is() {
     assert_eq!(payloads[1], payloads[2]);
     assert_eq!(without_ids(&payloads[0]), without_ids(&first));
     assert!(first.contains("Seccomp:\t2") && first.contains("NoNewPrivs:\t1"), "{first}");
+    let landlock = sandbox.report().enforced.get("security.landlock").and_then(|abi| abi.strip_prefix("ABI "));
+    if landlock.and_then(|abi| abi.parse::<u32>().ok()).is_some_and(|abi| abi >= 6) {
+        assert!(first.contains("signal to init 1\nsignal to its parent 1\n"), "{first}");
+    }
     for line in ids(&payloads[0]).into_iter().filter(|line| !line.starts_with("time")) {
         let (name, _) = line.split_once(':').expect("a namespace");
         let host = std::fs::read_link(format!("/proc/self/ns/{name}")).expect("ours");

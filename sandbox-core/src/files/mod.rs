@@ -19,6 +19,7 @@ use nix::sys::stat::{FileStat, fstat};
 
 use crate::changes::{FileKind, Ids};
 use crate::config::IntoBytes;
+use crate::launch::Live;
 use crate::{Error, ErrorKind, Result, Stage};
 
 pub(crate) use reach::Reach;
@@ -42,6 +43,8 @@ pub struct Files {
     reach: Arc<Reach>,
     most: u64,
     problem: Option<String>,
+    /// Whose files these are, as long as that is open. None: they outlive it.
+    session: Option<Arc<Live>>,
 }
 
 /// What is known of one file.
@@ -74,7 +77,12 @@ pub struct FileEntry {
 
 impl Files {
     pub(crate) fn new(reach: Arc<Reach>) -> Self {
-        Self { reach, most: u64::MAX, problem: None }
+        Self { reach, most: u64::MAX, problem: None, session: None }
+    }
+
+    /// Those of a session, which end with it.
+    pub(crate) fn within(session: Arc<Live>, reach: Arc<Reach>) -> Self {
+        Self { session: Some(session), ..Self::new(reach) }
     }
 
     /// No single call reads, writes or copies more than `bytes`: the next byte is an error (EFBIG). Default: no limit.
@@ -90,7 +98,7 @@ impl Files {
     /// All of a regular file.
     ///
     /// # Errors
-    /// Kind `files`, as of every method here, with the kernel's errno and the path: it is not there, is no regular file
+    /// Kind `closed` after the end of the session whose files these are. Kind `files`, as of every method here, with the kernel's errno and the path: it is not there, is no regular file
     /// (EINVAL), is larger than the [`limit`](Self::limit) (EFBIG).
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -240,8 +248,11 @@ impl Files {
 
     // -- inside -----------------------------------------------------------------------------------------------------------
 
-    /// Relative to the root, without `.` and `..`: where those would lead depends on links.
+    /// Every call begins here. Relative to the root, without `.` and `..`: where those would lead depends on links.
     fn guest(&self, path: &Path, failed: &impl Fn(Errno) -> Error) -> Result<PathBuf> {
+        if let Some(session) = self.session.as_ref().filter(|session| session.is_closed()) {
+            return Err(session.gone());
+        }
         if let Some(problem) = &self.problem {
             return Err(failed(Errno::EINVAL).with_hint(format!("the limit {problem}")));
         }

@@ -69,7 +69,7 @@ impl Session {
             cancel,
         })?;
         let reach = kept::reach(&mut handed, settled, &inner.image);
-        let files = reach.clone().map(Files::new);
+        let files = reach.clone().map(|reach| Files::within(Arc::clone(&live), reach));
         let root =
             reach.and_then(|reach| WrittenRoot::new(reach, handed, &plan.base.layers, settled)).map(KeptRoot::new);
         Ok(Self { sandbox: sandbox.clone(), live, root: Mutex::new(root), files: Mutex::new(files) })

@@ -3,10 +3,11 @@
 
 use pinfold::Command;
 
-/// Everything but the numbers that the kernel happened to give.
+/// Everything but the numbers that the kernel happened to give. Landlock shows only in what it refuses: signals, here.
 const LINE: &str = "grep -E '^(Uid|Gid|Groups|Cap...|NoNewPrivs|Seccomp.*|Sig(Blk|Ign|Cgt)|Umask|Cpus_allowed|THP_enabled):' /proc/self/status; \
      cat /proc/self/limits; cut -d: -f2- /proc/self/cgroup; cut -d' ' -f4- /proc/self/mountinfo | sed 's/ shared:[0-9]*//'; \
      ls /proc/self/fd; cat /proc/self/oom_score_adj /proc/self/timerslack_ns; \
+     kill -0 1 2> /dev/null; echo signal to init $?; kill -0 $PPID 2> /dev/null; echo signal to its parent $?; \
      for n in user pid mnt net ipc uts cgroup time; do readlink /proc/self/ns/$n; done";
 
 /// Of a payload that is `sh`.
