@@ -7,6 +7,8 @@ import { cpus } from 'node:os'
 const ROUNDS = Number(process.argv[2] ?? 100)
 const PAUSE_MS = 50
 const HOSTS = { small: 0, '700 MB': 700 }
+/** What a start may cost from the large host, against the small one. */
+const HOST_RATIO = 1.2
 const FLOOR = 'child_process.spawn'
 
 const hosts = {}
@@ -50,7 +52,12 @@ line(['', ...columns])
 for (const name of Object.keys(results)) line([name, ...columns.map((column) => cell(name, column))])
 for (const [name, why] of Object.entries(missing)) line([name, `not measured: ${why}`])
 for (const name of Object.keys(results)) {
-  const ratios = [`700 MB / small = ${(of(name, '700 MB') / of(name, 'small')).toFixed(2)}`]
+  const grows = of(name, '700 MB') / of(name, 'small')
+  if (name.startsWith('pinfold') && grows >= HOST_RATIO) {
+    console.log(`${name}: a host of 700 MB must cost less than ${HOST_RATIO} times a small one`)
+    process.exitCode = 1
+  }
+  const ratios = [`700 MB / small = ${grows.toFixed(2)}`]
   if (name !== FLOOR) ratios.push(...columns.map((column) => `/ ${FLOOR}, ${column} = ${(of(name, column) / of(FLOOR, column)).toFixed(2)}`))
   console.log(`${name}: ${ratios.join('; ')}`)
 }

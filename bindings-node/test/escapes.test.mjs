@@ -9,6 +9,8 @@ import { runModule } from 'pinfold'
 import { leavesNothing } from './kit.mjs'
 
 const SECRET = `secret-${process.pid}-${Math.random().toString(36).slice(2)}`
+/** The one native addon that is surely here. */
+const addon = process.report.getReport().sharedObjects.find((path) => path.endsWith('.node'))
 let folder
 let server
 let answered = 0
@@ -28,7 +30,9 @@ after(() => {
   rmSync(folder, { recursive: true })
 })
 
-/** Bodies of an async function; `host` says where the host's things are. What it returns must not hold the secret. */
+const ADDON = '/addon.node'
+
+/** Bodies of an async function; `host` says where the host's things are. What it returns must not hold the secret; EXPECTED says more of some. */
 const CORPUS = {
   'the constructor chain': 'return this?.constructor?.constructor?.("return process.env")?.() ?? Function("return process.env")()',
   'the constructor of a thrown error': 'try { null.x } catch (error) { return error.constructor.constructor("return process.env.PINFOLD_TEST_SECRET")() ?? null }',
@@ -43,6 +47,7 @@ const CORPUS = {
   'the memory of the host': 'const fs = await import("node:fs"); try { const fd = fs.openSync(`/proc/${host.pid}/mem`); const bytes = Buffer.alloc(64); fs.readSync(fd, bytes, 0, 64, 4194304); return bytes.toString("latin1") } catch (error) { return error.code }',
   'its own memory': 'const fs = await import("node:fs"); const fd = fs.openSync("/proc/self/mem", "r+"); const map = fs.readFileSync("/proc/self/maps", "utf8").split("\\n").find((line) => / r-xp .*node/.test(line)); const at = parseInt(map, 16); const bytes = Buffer.alloc(4); fs.readSync(fd, bytes, 0, 4, at); try { fs.writeSync(fd, bytes, 0, 4, at); return "wrote itself" } catch (error) { return error.code }',
   'a native addon': 'const fs = await import("node:fs"); fs.writeFileSync("/tmp/a.node", "\\x7fELF"); try { process.dlopen({ exports: {} }, "/tmp/a.node") } catch (error) { return error.code ?? error.message }',
+  'a native addon that works, in a Node that takes it': 'const { spawnSync } = await import("node:child_process"); const script = `const all = { exports: {} }; process.dlopen(all, "${host.addon}"); console.log("loaded", Object.keys(all.exports).includes("doctor")); const fs = require("fs"); for (const path of process.argv.slice(1)) try { console.log(fs.readFileSync(path, "latin1")) } catch (error) { console.log(error.code) } try { all.exports.Sandbox.fromOptions("{}"); console.log("nested") } catch (error) { console.log("refused") }`; const ran = spawnSync(process.execPath, ["-e", script, host.file, `/proc/${host.pid}/environ`], { encoding: "utf8" }); return ran.stdout + ran.stderr',
   'the network of the host': 'const { get } = await import("node:http"); return await new Promise((done) => get({ port: host.port, host: "127.0.0.1" }, (response) => response.on("data", (data) => done(String(data)))).on("error", (error) => done(error.code)))',
   'inherited fds': 'const fs = await import("node:fs"); const found = []; for (let fd = 3; fd < 256; fd++) try { const stat = fs.fstatSync(fd); found.push(fs.readlinkSync(`/proc/self/fd/${fd}`)); if (stat.isFile()) found.push(fs.readFileSync(fd, "latin1").slice(0, 1000)) } catch {} return found',
   'the inspector': 'const inspector = await import("node:inspector"); inspector.open(0); return inspector.url() ?? "none"',
@@ -58,7 +63,26 @@ const CORPUS = {
   'promises without an end': 'const again = () => Promise.resolve().then(again); await again()',
   'threads without an end': 'const { Worker } = await import("node:worker_threads"); for (;;) new Worker("while (true);", { eval: true })',
   'files without an end': 'const fs = await import("node:fs"); const block = Buffer.alloc(1 << 20); try { for (let n = 0; ; n++) fs.writeFileSync(`/tmp/${n}`, block) } catch (error) { return error.code }',
-  'output without an end': 'for (;;) process.stdout.write("x".repeat(65536))',
+  'output without an end': 'const fs = await import("node:fs"); const block = "x".repeat(65536); for (;;) try { fs.writeSync(1, block) } catch {}',
+  'output that waits in the guest, without an end': 'for (;;) process.stdout.write("x".repeat(65536))',
+}
+
+const timeIsUp = ({ outcome }) => assert.equal(outcome.ended, 'wall_time')
+const gives = (value) => (result) => assert.deepEqual(result.value, value, JSON.stringify(result))
+
+/** That the attempt was made, and where it ended. */
+const EXPECTED = {
+  'child_process': ({ value }) => assert.match(value, /No such file/),
+  'the file of the host': gives('ENOENT'),
+  'a native addon that works, in a Node that takes it': ({ value }) => assert.match(value, /^loaded true\nENOENT\n/),
+  'the network of the host': gives('ECONNREFUSED'),
+  'writing where the host looks': gives([]),
+  'import of the host\'s modules': gives('ERR_MODULE_NOT_FOUND'),
+  'a heap without an end': ({ outcome }) => assert.equal(outcome.ok, false),
+  'a loop without an end': timeIsUp,
+  'a regular expression without an end': timeIsUp,
+  'promises without an end': timeIsUp,
+  'output without an end': ({ outcome }) => assert.deepEqual([outcome.ended, outcome.stdout.length, outcome.stdoutTruncated], ['wall_time', 64 << 10, true]),
 }
 
 /** The host's event loop, as seen by its clients. */
@@ -73,7 +97,7 @@ function ask() {
 for (const [name, body] of Object.entries(CORPUS)) {
   test(name, async () => {
     await leavesNothing(async () => {
-      const host = { file: `${folder}/secret`, pid: process.pid, port: server.address().port, module: new URL('../index.js', import.meta.url).pathname }
+      const host = { file: `${folder}/secret`, pid: process.pid, port: server.address().port, addon: ADDON, module: new URL('../index.js', import.meta.url).pathname }
       const before = answered
       let worst = 0
       let running = true
@@ -87,11 +111,13 @@ for (const [name, body] of Object.entries(CORPUS)) {
       })()
       const result = await runModule(`export default async function (host) { ${body} }`, {
         input: host, timeoutMs: 1500, heap: '64MiB', memory: '512MiB', pids: 64, output: '64KiB', compat: { prefer: ['limits.*'] },
+        mounts: [{ kind: 'bind', source: addon, target: ADDON }],
       })
       running = false
       await asking
       const said = JSON.stringify([result.value, result.error, result.outcome.text, result.outcome.stderrText]) ?? ''
       assert.ok(!said.includes(SECRET), said)
+      EXPECTED[name]?.(result)
       assert.ok(answered > before, 'the host answered meanwhile')
       assert.ok(worst < 5000, `an answer took ${worst} ms`)
       assert.equal({}.polluted, undefined)

@@ -19,3 +19,10 @@ for (const [name, payload] of Object.entries(PAYLOADS)) {
     })
   })
 }
+
+test('many of them at once', async () => {
+  // Not those that take a core each.
+  const some = Object.entries(PAYLOADS).filter(([name]) => !/output|gigabyte|bomb|loop|recursion|memory/.test(name))
+  assert.ok(some.length >= 8)
+  await leavesNothing(() => Promise.all(some.map(async ([, payload]) => check(payload, await (payload.box ?? box).run(payload.argv, payload.call)))))
+})

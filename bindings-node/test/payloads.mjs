@@ -22,6 +22,8 @@ export const PAYLOADS = {
   'recursion without an end': { argv: python('import sys\nsys.setrecursionlimit(10**9)\nf = lambda: f()\nf()'), endedOneOf: ['signaled', 'exited', 'wall_time'], ok: false },
   'a loop': { argv: sh('while :; do :; done'), ended: 'wall_time' },
   'one that kills everything it sees': { argv: sh('echo early; kill -9 -1; sleep 60'), endedOneOf: ['wall_time', 'signaled', 'exited'], text: 'early\n' },
+  'one that kills init': { argv: sh('echo early; kill -9 1; kill -TERM 1; sleep 60'), ended: 'wall_time', text: 'early\n' },
+  'one that closes its streams': { argv: sh('echo early; exec >&- 2>&-; sleep 60'), ended: 'wall_time', text: 'early\n' },
   'one that kills its own group': { argv: sh('echo early; kill -9 0'), ended: 'signaled', signal: 'SIGKILL', text: 'early\n' },
   'one that takes memory without an end': {
     argv: python('a = []\nwhile True: a.append(bytearray(1 << 24))'),

@@ -115,16 +115,28 @@ test('kill kills the tree, signal asks the payload', async () => {
   assert.throws(() => asked.signal('SIGNONE'), /no signal/)
 })
 
-test('a payload that writes to nobody waits, and the host does not grow', async () => {
-  const p = box.spawn(['sh', '-c', 'head -c 1000000000 /dev/zero; echo all >&2'])
+test('a gigabyte that nobody reads stays with the payload, and the host does not grow', async () => {
+  const gigabyte = ['sh', '-c', 'head -c 1000000000 /dev/zero; echo all >&2']
+  const p = box.spawn(gigabyte)
+  const other = box.spawn(gigabyte)
   // The stream is there and flows nowhere.
-  p.stdout.pause()
+  other.stdout.pause()
   const before = process.memoryUsage().rss
   await sleep(500)
   assert.ok(process.memoryUsage().rss - before < 32 << 20)
-  assert.equal(p.outcome, null)
-  p.kill()
-  assert.equal((await p).ended, 'killed')
+  assert.deepEqual([p.outcome, other.outcome], [null, null])
+  other.kill()
+  assert.equal((await other).ended, 'killed')
+  // It was not lost: who reads late has all of it.
+  let bytes = 0
+  let most = 0
+  for await (const data of p.stdout) {
+    bytes += data.length
+    most = Math.max(most, process.memoryUsage.rss() - before)
+  }
+  assert.equal(bytes, 1_000_000_000)
+  assert.ok(most < 128 << 20, `${most} bytes more`)
+  assert.equal((await p).stderrText, 'all\n')
 })
 
 test('backpressure reaches the program that writes in', async () => {
@@ -164,6 +176,25 @@ test('unref lets the program end, and the sandbox with it', async () => {
   assert.equal(status, 0)
   assert.ok(Date.now() - begun < 30_000)
   await eventually('it is gone', () => comm(Number(stdout)) !== 'sleep')
+})
+
+test('ref takes it back', () => {
+  const script = `
+    const { spawn } = require('pinfold')
+    const p = spawn(['sh', '-c', 'sleep 0.3; exit 3']).unref().ref()
+    p.on('exit', (outcome) => console.log(outcome.exitCode))`
+  const { stdout } = spawnSync(process.execPath, ['-e', script], { cwd: import.meta.dirname ?? '.', encoding: 'utf8' })
+  assert.equal(stdout, '3\n')
+})
+
+test('already aborted: nothing starts, and who does not await is told', async () => {
+  await leavesNothing(async () => {
+    const p = box.spawn(['sleep', '60'], { signal: AbortSignal.abort(new Error('enough')) })
+    assert.deepEqual([p.pid, p.stdout, descendants()], [undefined, null, []])
+    p.on('spawn', () => assert.fail('it started'))
+    const [error] = await once(p, 'error')
+    assert.deepEqual([error.name, error.code, error.cause.message, error.outcome], ['AbortError', 'ABORT_ERR', 'enough', null])
+  })
 })
 
 test('usage is told at every moment, also between the end and the outcome', async () => {

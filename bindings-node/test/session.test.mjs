@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 
-import { Sandbox } from 'pinfold'
+import { Pool, Sandbox } from 'pinfold'
 import { descendants, leavesNothing } from './kit.mjs'
 
 const box = new Sandbox()
@@ -65,4 +65,23 @@ test('an abort in a session leaves the others alone', async () => {
   assert.deepEqual([error.name, error.outcome.ended], ['AbortError', 'cancelled'])
   assert.equal((await other).text, 'on\n')
   await s.close()
+})
+
+test('sessions, pools and kept roots are closed by `await using`', { skip: !Symbol.asyncDispose && 'this Node has no Symbol.asyncDispose' }, async () => {
+  const layered = new Sandbox({ overlay: 'memory:16MiB' })
+  await (await layered.runKept(['true'])).kept.close()
+  await leavesNothing(async () => {
+    const s = await box.open()
+    const p = s.spawn(['sleep', '60'])
+    await s[Symbol.asyncDispose]()
+    assert.equal((await p).ended, 'killed')
+    assert.equal(s.closed, true)
+    const pool = new Pool(box, { size: 1 })
+    await pool[Symbol.asyncDispose]()
+    await assert.rejects(pool.run(['true']), (error) => error.code === 'ERR_PINFOLD_CLOSED')
+    const { kept } = await layered.runKept(['mkdir', '/job'])
+    assert.equal((await kept.changes()).length, 1)
+    await kept[Symbol.asyncDispose]()
+    await assert.rejects(kept.changes(), (error) => error.code === 'ERR_PINFOLD_CLOSED')
+  })
 })
