@@ -1,5 +1,6 @@
 // Files of a root, read and written by the host; what was changed in it; a root that is kept.
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,7 +19,11 @@ const rejected = (promise) => promise.then(() => assert.fail('it is not refused'
 
 function scratch(t) {
   const folder = mkdtempSync(join(tmpdir(), 'pinfold-files-'))
-  t.after(() => rmSync(folder, { recursive: true }))
+  t.after(() => {
+    // The kernel leaves a directory beside a layer that not even its owner may enter.
+    spawnSync('chmod', ['-R', 'u+rwX', folder])
+    rmSync(folder, { recursive: true })
+  })
   return folder
 }
 
