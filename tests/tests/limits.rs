@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use groups::*;
+use nix::fcntl::{Flock, FlockArg};
 use pinfold::{
     Bytes, Ended, ErrorKind, HostCaps, IoUsage, LimitsConfig, Mount, Process, Sandbox, SandboxConfig, Stdio,
 };
@@ -145,6 +146,7 @@ fn numbers_are_those_of_the_kernels_files() {
     // Nothing moves any more: two readings are of the same moment.
     process.freeze().expect("freezes");
     let usage = process.usage().expect("usage");
+    let sample = process.samples(Duration::from_secs(9)).expect("in a group").next().expect("one at once");
     let groups = groups_of(process.id().expect("it runs"));
     let unified = |file: &str| fs::read_to_string(groups[""].join(file)).ok();
     let seconds = |us: Option<u64>| us.map(|us| Duration::from_micros(us).as_secs_f64());
@@ -165,6 +167,17 @@ fn numbers_are_those_of_the_kernels_files() {
         .map(|ns| Duration::from_nanos(ns).as_secs_f64())
         .or(seconds(after(throttled, "throttled_usec ")));
     assert_eq!(usage.cpu_throttled, throttled);
+    assert_eq!(sample.memory_current, number(raw(&process, "memory", "memory.usage_in_bytes", "memory.current")));
+    assert_eq!(sample.pids_current.map(|n| n + 1), number(raw(&process, "pids", "pids.current", "pids.current")));
+    for (file, waited) in [
+        ("cpu.pressure", sample.pressure.and_then(|pressure| pressure.cpu)),
+        ("memory.pressure", sample.pressure.and_then(|pressure| pressure.memory)),
+        ("io.pressure", sample.pressure.and_then(|pressure| pressure.io)),
+    ] {
+        let text = groups.get("").and_then(|group| fs::read_to_string(group.join(file)).ok());
+        let total = |text: String| text.lines().next()?.rsplit_once("total=")?.1.parse().ok();
+        assert_eq!(waited, seconds(text.and_then(total)), "{file}");
+    }
     // 200 ms of user time and 32 MiB were asked for: within 10 %, and an emulated machine is not that exact.
     let peak = usage.memory_peak.or(Some(33 << 20)).expect("a peak");
     assert!(peak >= 32 << 20 && peak as f64 <= f64::from(32 << 20) * 1.1, "{peak}");
@@ -377,6 +390,68 @@ fn limits_change_while_it_runs() {
     assert_eq!(error.kind(), ErrorKind::Config);
 }
 
+/// On v1 one file holds the sum, which may at no moment be less than the other: who grows goes first.
+#[test]
+fn memory_and_swap_change_together() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    if !HostCaps::probe().expect("facts").cgroups.swap {
+        skip!("this kernel does not account for swap");
+    }
+    let process = built(worker().memory("64MiB").swap("16MiB")).command(WORKER).args(["sleep", "100000"]).spawn();
+    let process = process.expect("starts");
+    for (memory, swap, now) in [
+        (Some("32MiB"), Some("8MiB"), (32, 8)),
+        (Some("256MiB"), Some("64MiB"), (256, 64)),
+        (Some("32MiB"), Some("512MiB"), (32, 512)),
+        (Some("1GiB"), None, (1024, 512)),
+        (None, Some("0"), (1024, 0)),
+        (Some("24MiB"), None, (24, 0)),
+    ] {
+        let change = limits(|l| {
+            l.memory = memory.map(Bytes::from);
+            l.swap = swap.map(Bytes::from);
+        });
+        process.update(&change).unwrap_or_else(|error| panic!("{memory:?} {swap:?}: {error}"));
+        assert_eq!(number(raw(&process, "memory", "memory.limit_in_bytes", "memory.max")), Some(now.0 << 20));
+        let on_v1 = groups_of(process.id().expect("it runs")).contains_key("memory");
+        let both = raw(&process, "memory", "memory.memsw.limit_in_bytes", "memory.swap.max");
+        let wanted = if on_v1 { now.0 + now.1 } else { now.1 };
+        assert_eq!(number(both), Some(wanted << 20), "{memory:?} {swap:?}");
+    }
+}
+
+/// The first thing that a payload can do is done in its group, and what lies above the group is as it was.
+#[test]
+fn a_payload_begins_in_its_group_and_nothing_above_it_is_limited() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU);
+    let cgroups = HostCaps::probe().expect("facts").cgroups;
+    let above: Vec<PathBuf> =
+        cgroups.unified_places.into_iter().map(|place| place.path).chain(cgroups.v1_places.into_values()).collect();
+    let limits_above = || -> Vec<(PathBuf, Option<String>)> {
+        let files = ["memory.max", "memory.high", "memory.swap.max", "memory.limit_in_bytes", "pids.max", "cpu.max"];
+        let files = files.into_iter().chain(["memory.memsw.limit_in_bytes", "cpu.cfs_quota_us", "cpuset.cpus"]);
+        let paths = files.flat_map(|file| above.iter().map(move |directory| directory.join(file)));
+        paths.map(|path| (path.clone(), fs::read_to_string(path).ok())).collect()
+    };
+    let before = limits_above();
+    let sandbox = built(worker().memory("64MiB").swap(0).pids(8).cpus(0.5).set("namespaces.cgroup=host"));
+    let process = sandbox.command("cat").arg("/proc/self/cgroup").stdout(Stdio::Piped).spawn().expect("starts");
+    let mut groups = String::new();
+    process.take_stdout().expect("piped").read_to_string(&mut groups).expect("text");
+    assert_eq!(limits_above(), before);
+    assert!(process.wait().expect("ends").success());
+    let v1 = HostCaps::probe().expect("facts").cgroups.v1;
+    for name in ["memory", "pids", "cpu", ""] {
+        let of = |line: &&str| line.split(':').nth(1).is_some_and(|all| all.split(',').any(|one| one == name));
+        match groups.lines().find(of) {
+            Some(line) => assert!(line.contains("/pinfold-"), "{name}: {groups}"),
+            None => assert!(!v1.contains_key(name), "{name}: {groups}"),
+        }
+    }
+}
+
 #[test]
 fn every_limit_is_what_the_kernel_has() {
     let _leaks = Leaks::watch();
@@ -572,6 +647,34 @@ fn groups_of_killed_hosts_are_swept() {
         left_behind().is_empty()
     });
     println!("{rounds} hosts killed");
+}
+
+/// Neither what somebody holds, whatever its name says, nor what is not ours.
+#[test]
+fn nothing_else_is_swept() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    let sandbox = built(worker().pids(9));
+    let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    let mut groups = groups_of(process.id().expect("it runs"));
+    let own = groups.remove("pids").or(groups.remove("")).expect("a group");
+    let [held, orphan, foreign] = ["pinfold-1-0", "pinfold-1-1", "test-foreign"].map(|name| own.with_file_name(name));
+    for group in [&held, &orphan, &foreign] {
+        fs::create_dir(group).expect("a group can be made");
+    }
+    let lock = |path| Flock::lock(fs::File::open(path).expect("it is there"), FlockArg::LockExclusiveNonblock);
+    let held_by = lock(&held).map_err(|(_, errno)| errno).expect("nobody has it");
+    // Each sandbox looks once a second.
+    let swept = |group: &Path| {
+        assert!(run(&sandbox, &["exit", "0"]).success());
+        !group.exists()
+    };
+    eventually("the orphan is swept", || swept(&orphan));
+    assert!(held.exists() && foreign.exists() && own.exists());
+    drop(held_by);
+    eventually("what nobody holds any more is swept", || swept(&held));
+    assert!(foreign.exists() && process.try_wait().expect("can be asked").is_none());
+    fs::remove_dir(&foreign).expect("it is as it was");
 }
 
 /// The groups of dead hosts.

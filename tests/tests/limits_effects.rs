@@ -140,6 +140,26 @@ fn disk_of(directory: &Path) -> Option<String> {
 }
 
 #[test]
+fn limits_of_io_are_what_the_kernel_has() {
+    let _leaks = Leaks::watch();
+    needs!(IO);
+    let directory = disk_directory();
+    let Some(disk) = disk_of(directory.path()) else { skip!("the file system is on no block device") };
+    let limit = pinfold::IoLimit::new(&disk).read_bps("10MiB").write_bps("5MiB").read_iops(700).write_iops(500);
+    let sandbox = built(worker().limits(limits(|l| l.io = vec![limit])));
+    let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    if groups_of(process.id().expect("it runs")).contains_key("blkio") {
+        for (file, value) in [("read_bps", 10 << 20), ("write_bps", 5 << 20), ("read_iops", 700), ("write_iops", 500)] {
+            let has = raw(&process, "blkio", &format!("blkio.throttle.{file}_device"), "").expect("the file is there");
+            assert_eq!(has, format!("{disk} {value}\n"), "{file}");
+        }
+    } else {
+        let has = raw(&process, "io", "", "io.max").expect("the file is there");
+        assert_eq!(has, format!("{disk} rbps=10485760 wbps=5242880 riops=700 wiops=500\n"));
+    }
+}
+
+#[test]
 fn operations_of_io_are_slowed_down_to_the_limit() {
     let _leaks = Leaks::watch();
     needs!(IO);

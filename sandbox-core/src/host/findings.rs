@@ -73,7 +73,7 @@ pub fn findings(host: &HostCaps) -> Vec<Finding> {
         birth_in_group(host),
     ]);
     found.extend(LIMITS.iter().map(|(key, v1, v2)| controller(host, key, v1, v2)));
-    found.push(devices(host));
+    found.extend([swap(host), io_weight(host), devices(host)]);
     found
 }
 
@@ -411,6 +411,24 @@ fn controller(host: &HostCaps, key: &str, v1: &str, v2: &str) -> Finding {
     missing(key, format!("no hierarchy gives us the controller {v2}{fallback}")).remedy(delegate(host))
 }
 
+fn swap(host: &HostCaps) -> Finding {
+    const FEATURE: &str = "limits.swap";
+    match (host.cgroups.swap, host.cgroups.v1.contains_key("memory")) {
+        (true, true) => available(FEATURE, "where memory is limited too, as cgroup v1 has it"),
+        (true, false) => available(FEATURE, "where memory can be limited"),
+        (false, _) => missing(FEATURE, "this kernel does not account for swap").remedy("boot with swapaccount=1"),
+    }
+}
+
+fn io_weight(host: &HostCaps) -> Finding {
+    const FEATURE: &str = "limits.io_weight";
+    match host.cgroups.io_weight.as_slice() {
+        [] => missing(FEATURE, "no block device here has a scheduler that heeds weights (bfq, or a cost model)")
+            .remedy("echo bfq > /sys/block/DISK/queue/scheduler; or limit it with limits.io"),
+        disks => available(FEATURE, format!("where I/O can be limited, for {}", disks.join(" "))),
+    }
+}
+
 /// Why there is no device program, and what to do about it.
 pub(crate) fn no_device_program(host: &HostCaps) -> (&'static str, &'static str) {
     let privileged = host.has_capability(cap::SYS_ADMIN) && host.in_initial_user_namespace();
@@ -459,6 +477,9 @@ mod tests {
             (fakes::root(), "identity.uid_map", Available, "any range"),
             (fakes::root(), "mounts.proc", Available, "nothing covers"),
             (fakes::root(), "limits.memory", Available, "v1"),
+            (fakes::root(), "limits.swap", Available, "where memory is limited too"),
+            (fakes::root(), "limits.io_weight", Missing, "no block device"),
+            (fakes::root(), "limits.devices", Available, "v1"),
             (fakes::root(), "security.landlock", Available, "ABI 7"),
             (fakes::root(), "mounts.prepared_tree", Available, "cloned"),
             (fakes::user(), "identity.uid_map", Limited, "/etc/subuid"),
