@@ -1,4 +1,4 @@
-//! Owns: limits for a user in a login session, who has no group: in a scope of the user's systemd, which goes with its sandbox.
+//! Owns: limits for a user who has no group but a systemd, after a login or in a unit of it: in a scope, which goes with its sandbox.
 //! Must not: test what limits do (limits does, there as well).
 
 #[macro_use]
@@ -80,6 +80,34 @@ fn a_scope_is_there_from_the_first_start_to_the_end_of_its_sandbox() {
     drop((first, second));
     eventually("the scope is gone", || scopes().is_empty());
     drop(leaks);
+}
+
+/// In a slice they would be gone: what is enabled there is the manager's affair.
+#[test]
+fn a_manager_that_reloads_takes_no_limit_away() {
+    let _alone = alone();
+    needs_a_manager!();
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS, CPU);
+    let sandbox = built(worker().cpus(0.5).memory("64MiB").pids(8));
+    let (process, scope) = sleeper(&sandbox);
+    assert!(is_scope(&scope), "{}", scope.display());
+    let limits = || {
+        let files = ["cpu.max", "memory.max", "pids.max"];
+        files.map(|file| raw(&process, "", file, file).unwrap_or_default().trim().to_owned())
+    };
+    let before = limits();
+    assert_eq!(before, ["50000 100000", "67108864", "9"]);
+    let neighbour = ["systemd-run", "--user", "--wait", "--quiet", "-p", "CPUWeight=50", "true"];
+    for command in
+        [&["systemctl", "--user", "daemon-reload"][..], &neighbour, &["systemctl", "--user", "daemon-reload"]]
+    {
+        let status = Command::new(command[0]).args(&command[1..]).status().expect("it runs");
+        assert!(status.success(), "{command:?}");
+        assert_eq!(limits(), before, "{command:?}");
+    }
+    drop((process, sandbox));
+    eventually("the scope is gone", || scopes().is_empty());
 }
 
 #[test]

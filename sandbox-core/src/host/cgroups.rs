@@ -28,7 +28,7 @@ pub struct Cgroups {
     /// Groups of the unified hierarchy in which this process may make groups: its own, then those above it.
     #[serde(default)]
     pub unified_places: Vec<CgroupPlace>,
-    /// The systemd of this user, where there is no such group and it answers.
+    /// The systemd of this user, where there is no such group and it answers. What it made for itself is no such group.
     #[serde(default)]
     pub user_manager: Option<UserManager>,
     /// v1 controllers and their mount points.
@@ -125,13 +125,20 @@ pub(super) fn probe(mounts: &[MountEntry]) -> Cgroups {
         }
     }
     let own = unified.and_then(|mount| own_group(mount, &parse::unified_group(&groups)?));
-    if let (Some(own), Some(mount)) = (own, &found.unified) {
+    if let (Some(own), Some(mount)) = (&own, &found.unified) {
         found.unified_controllers = list(own.join("cgroup.controllers"), parse::words);
-        found.unified_writable = may_make_groups(&own, "cgroup.procs").then(|| own.clone());
+        found.unified_writable = may_make_groups(own, "cgroup.procs").then(|| own.clone());
         found.unified_places = own.ancestors().take_while(|dir| dir.starts_with(mount)).filter_map(place).collect();
     }
-    if found.unified_places.is_empty() {
-        found.user_manager = unified.and_then(user_manager);
+    let below = own.filter(|own| is_below_a_manager(own));
+    if (found.unified_places.is_empty() || below.is_some())
+        && let Some((manager, root)) = unified.and_then(user_manager)
+    {
+        // A group elsewhere is none of its affairs.
+        if below.is_some_and(|own| own.starts_with(&root)) {
+            found.unified_places.retain(|place| is_ours(place, &root));
+        }
+        found.user_manager = Some(manager).filter(|_| found.unified_places.is_empty());
     }
     found.swap = swap(&found);
     found.io_weight = weighed_devices(found.unified.as_deref());
@@ -140,16 +147,33 @@ pub(super) fn probe(mounts: &[MountEntry]) -> Cgroups {
     found
 }
 
-/// Nothing is asked of it: who can be connected to is there.
-fn user_manager(mount: &MountEntry) -> Option<UserManager> {
+/// Whether a group is below `user@UID.service`, in which systemd runs a user's manager.
+fn is_below_a_manager(group: &Path) -> bool {
+    let name = |part: Component<'_>| {
+        part.as_os_str().to_str().is_some_and(|name| name.starts_with("user@") && name.ends_with(".service"))
+    };
+    group.components().any(name)
+}
+
+/// Whether a group below `root`, the manager's own, was left to its units. Slices are the manager's: a controller that
+/// somebody else has enabled there is gone with the next `daemon-reload`, under the sandboxes that it limits (ADR 0021).
+fn is_ours(place: &CgroupPlace, root: &Path) -> bool {
+    let slice = place.path.extension().is_some_and(|kind| kind == "slice");
+    let hands_down = !place.enabled.is_empty() || !place.possible.is_empty();
+    place.path.starts_with(root) && place.path != root && !slice && hands_down
+}
+
+/// The user's manager, and the group that was handed to it. Nothing is asked of it: who can be connected to is there.
+fn user_manager(mount: &MountEntry) -> Option<(UserManager, PathBuf)> {
     let uid = nix::unistd::geteuid().as_raw();
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let socket = runtime.unwrap_or_else(|| format!("/run/user/{uid}").into()).join(systemd::SOCKET);
     let (_, pid) = systemd::connect(&socket, uid).ok().filter(|_| socket.to_str().is_some())?;
     let group = own_group(mount, &parse::unified_group(&read(format!("/proc/{pid}/cgroup"))?)?)?;
     // It lives in a group of its own below the one that was handed to it.
-    let controllers = list(group.parent()?.join("cgroup.controllers"), parse::words);
-    Some(UserManager { socket, controllers })
+    let root = group.parent()?.to_path_buf();
+    let controllers = list(root.join("cgroup.controllers"), parse::words);
+    Some((UserManager { socket, controllers }, root))
 }
 
 impl super::HostCaps {
@@ -246,6 +270,31 @@ fn own_group(mount: &MountEntry, group: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slices_of_a_manager_are_not_ours() {
+        let root = Path::new("/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service");
+        let place = |below: &str, enabled: &[&str], possible: &[&str]| CgroupPlace {
+            path: root.join(below),
+            enabled: enabled.iter().map(|name| (*name).to_owned()).collect(),
+            possible: possible.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        for (below, enabled, possible, ours) in [
+            ("app.slice/x.scope", &[][..], &["pids"][..], true),
+            ("app.slice/x.service/y", &["pids"], &[], true),
+            // With processes of its own: it hands nothing down.
+            ("app.slice/x.scope", &[], &[], false),
+            ("app.slice", &["memory", "pids"], &["cpu"], false),
+            ("app.slice/app-x.slice", &["pids"], &[], false),
+            ("", &["memory", "pids"], &[], false),
+            ("/sys/fs/cgroup/system.slice/x.service", &["pids"], &[], false),
+        ] {
+            let place = place(below, enabled, possible);
+            assert_eq!(is_ours(&place, root), ours, "{place:?}");
+        }
+        assert!(is_below_a_manager(&root.join("app.slice/x.scope")));
+        assert!(!is_below_a_manager(Path::new("/sys/fs/cgroup/user.slice/user-1000.slice/session-1.scope")));
+    }
 
     #[test]
     fn own_group_below_a_partial_mount() {

@@ -348,7 +348,7 @@ fn birth_in_group(host: &HostCaps) -> Finding {
     const FEATURE: &str = "cgroup";
     let cgroups = &host.cgroups;
     match (&cgroups.unified, &cgroups.unified_writable) {
-        (Some(_), None) if cgroups.user_manager.is_some() => {
+        (Some(_), _) if cgroups.user_manager.is_some() => {
             available(FEATURE, "v2, groups in a transient scope that the user's systemd makes for each sandbox object")
         }
         (_, Some(dir)) if cgroups.v1.is_empty() => available(FEATURE, format!("v2, groups below {}", dir.display())),

@@ -159,7 +159,7 @@ fn enter(unified: &Path, name: &str, pid: i32) -> io::Result<PathBuf> {
 
 fn refused(refusal: &Refusal, socket: &Path) -> Error {
     const SAME: &str = "this asks for the same and tells more: systemd-run --user --scope -p Delegate=yes true\n\
-                        or start this process in such a scope, where it needs no other: systemd-run --user --scope -p Delegate=yes COMMAND";
+                        or start this process in a scope of its own, from where it takes less: systemd-run --user --scope COMMAND";
     let error = |what: String| Error::new(ErrorKind::Setup, Stage::Launch, what);
     match refusal {
         Refusal::Silent(cause) => error("the user's systemd does not answer".to_owned())
