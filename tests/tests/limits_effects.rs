@@ -31,7 +31,8 @@ fn half_a_cpu_is_half_a_cpu() {
     // Ten quotas and more, because the first may come at the end of its period. In an emulated machine a slice of the quota is as long as many periods.
     let most = if slow() { 0.8 } else { 0.55 };
     assert!(used >= 1.0 && used / elapsed <= most, "{used} s of {elapsed} s");
-    assert!(usage.cpu_throttled > Some(0.0), "{usage:?}");
+    // On a busy machine others may have left it less than its half all the time.
+    assert!(usage.cpu_throttled > Some(0.0) || used / elapsed < 0.45, "{used} s of {elapsed} s: {usage:?}");
 }
 
 /// The soft limit: what grows beyond it is reclaimed and slowed down, never killed.
