@@ -77,7 +77,7 @@ impl Drop for Leaks {
         if std::thread::panicking() {
             return;
         }
-        let end = Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + patience();
         loop {
             let left = self.left();
             if left.is_empty() {
@@ -147,10 +147,39 @@ pub fn comm(pid: u32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
+/// The words of proc_pid_stat(5) after the name: state, parent, process group, session, terminal, its foreground group.
+/// None of them when the process is gone.
+fn stat(pid: u32) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    text.rsplit_once(") ").map(|(_, rest)| rest.split(' ').map(str::to_owned).collect()).unwrap_or_default()
+}
+
+/// How long a process has run in its own code, in ticks: a hundred are a second.
+pub fn user_ticks(pid: u32) -> u64 {
+    stat(pid).get(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
 /// Whether a process runs: a zombie, which waits for whoever inherited it, does not.
 pub fn runs(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    stat(pid).first().is_some_and(|state| !["Z", "X"].contains(&state.as_str()))
+}
+
+/// Whether a process is stopped, as job control does it.
+pub fn is_stopped(pid: u32) -> bool {
+    stat(pid).first().is_some_and(|state| state == "T")
+}
+
+/// Whether a process runs, is not stopped, and has the terminal: control characters that are typed are for it.
+pub fn in_foreground(pid: u32) -> bool {
+    let stat = stat(pid);
+    runs(pid) && !is_stopped(pid) && stat.len() > 5 && stat[2] == stat[5]
+}
+
+/// Whether a process has still to take a signal that was sent to it: another one of the kind would be lost.
+pub fn is_pending(pid: u32, signal: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let set = |name| status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix(name)?.trim(), 16).ok());
+    runs(pid) && ["SigPnd:", "ShdPnd:"].into_iter().filter_map(set).any(|set| set >> (signal - 1) & 1 == 1)
 }
 
 /// (pid, parent) of every process, zombies included.
@@ -193,14 +222,34 @@ pub fn orphans(name: &str) -> Vec<u32> {
         .collect()
 }
 
-/// Wait until `done`, at most five seconds (tenfold in a slow machine: PINFOLD_SLOW).
+/// How long a test waits for what comes at once on an idle machine: nothing when all is well, so it is generous. More in a
+/// slow machine (PINFOLD_SLOW).
+pub fn patience() -> Duration {
+    Duration::from_secs(if std::env::var_os("PINFOLD_SLOW").is_some() { 120 } else { 30 })
+}
+
+/// Wait until `done`; what does not come within [`patience`] is told with the processes that are there.
+#[track_caller]
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let seconds = if std::env::var_os("PINFOLD_SLOW").is_some() { 50 } else { 5 };
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let end = Instant::now() + patience();
     while !done() {
-        assert!(Instant::now() < end, "not within {seconds} s: {what}");
+        assert!(Instant::now() < end, "not within {:?}: {what}; below this process: {:#?}", patience(), family());
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Wait until so many processes below this one have this name: their shells have come that far.
+#[track_caller]
+pub fn until_running(name: &str, count: usize) {
+    let running = || descendants(std::process::id()).into_iter().filter(|pid| comm(*pid) == name).count();
+    eventually(&format!("{count} of {name}"), || running() == count);
+}
+
+/// Every process below this one, with its state and its words, for messages.
+fn family() -> Vec<String> {
+    let words = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ");
+    let told = |pid: u32| format!("{pid} ({}) {} {}", comm(pid), stat(pid).first().map_or("", |s| s), words(pid));
+    descendants(std::process::id()).into_iter().map(told).collect()
 }
 
 /// A scratch directory that everybody may read, also where the temporary directory is private.
@@ -214,6 +263,14 @@ pub fn scratch() -> tempfile::TempDir {
 pub fn open_to_all(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode can be set");
+}
+
+/// A copy of a program that can be executed at once. Made by another process: what this one had open for writing may still
+/// be open in what another thread has just forked, and is then busy (ETXTBSY).
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).output().expect("cp runs");
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    open_to_all(to, 0o755);
 }
 
 /// A static program from C source, built once per test process. Needs a C compiler with a static C library.

@@ -47,7 +47,7 @@ def nothing_is_left(request):
     yield
     # Otherwise the values of fixtures live until after this.
     request.node.funcargs.clear()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while True:
         gc.collect()
         left = children() - processes

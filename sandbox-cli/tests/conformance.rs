@@ -49,7 +49,7 @@ fn the_command_conforms_for_a_user() {
     let place = scratch();
     let copy = |from: &Path, name: &str| {
         let to = place.path().join(name);
-        fs::copy(from, &to).expect("a copy");
+        pinfold_tests::copy_program(from, &to);
         to
     };
     let command = copy(Path::new(env!("CARGO_BIN_EXE_pinfold")), "pinfold");

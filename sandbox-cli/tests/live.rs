@@ -127,7 +127,7 @@ fn inetd_style_goes_by_the_config() {
     let mut stream = loop {
         match UnixStream::connect(kit.path("sock")) {
             Ok(stream) => break stream,
-            Err(error) => assert!(begun.elapsed() < Duration::from_secs(5), "{error}"),
+            Err(error) => assert!(begun.elapsed() < pinfold_tests::patience(), "{error}"),
         }
         std::thread::sleep(Duration::from_millis(5));
     };

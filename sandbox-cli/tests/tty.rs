@@ -2,21 +2,25 @@
 
 mod kit;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use kit::Kit;
+use pinfold_tests::{comm, in_foreground};
 
 /// A terminal of 80x24 with a shell in it, on a tmux server of its own.
 struct Screen {
     socket: String,
+    /// How many shells were started inside: each has a prompt of its own, for what an earlier one printed is still there.
+    shells: Cell<u32>,
 }
 
 impl Screen {
     fn open(directory: &Path) -> Self {
         let socket = directory.join("tmux").display().to_string();
-        let screen = Self { socket };
+        let screen = Self { socket, shells: Cell::new(0) };
         let environment = ["env", "-i", "PATH=/usr/local/bin:/usr/bin:/bin", "TERM=screen", "PS1=outer> ", "sh"];
         let mut command = screen.command(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24"]);
         let output = command.args(environment).current_dir(directory).output().expect("tmux runs");
@@ -50,35 +54,61 @@ impl Screen {
 
     #[track_caller]
     fn until(&self, wanted: &str) {
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            let text = self.text();
-            if text.contains(wanted) {
-                return;
-            }
-            assert!(Instant::now() < end, "{wanted:?} does not appear:\n{text}");
+        self.eventually(&format!("{wanted:?} appears"), || self.text().contains(wanted));
+    }
+
+    #[track_caller]
+    fn eventually(&self, what: &str, mut done: impl FnMut() -> bool) {
+        let end = Instant::now() + pinfold_tests::patience();
+        while !done() {
+            let told = || self.below().into_iter().map(|pid| (pid, comm(pid))).collect::<Vec<_>>();
+            assert!(
+                Instant::now() < end,
+                "not in time: {what}. Below the shell: {:?}. Screen:\n{}",
+                told(),
+                self.text()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// `pinfold run --tty -- bash`, up to its prompt.
+    /// `pinfold run --tty -- bash`, up to its prompt. Its status is printed when it has ended.
     fn shell(&self) {
         let program = env!("CARGO_BIN_EXE_pinfold");
-        self.line(&format!("{program} run --tty --env \"PS1=in${{x}}ner> \" -- bash --norc"));
-        self.until("inner>");
+        let number = self.shells.replace(self.shells.get() + 1);
+        self.line(&format!(
+            "{program} run --tty --env \"PS1=in${{x}}ner-{number}> \" -- bash --norc; echo status-$?-{number}"
+        ));
+        self.until(&format!("inner-{number}>"));
+    }
+
+    /// Every process of this terminal, and of the one inside.
+    fn below(&self) -> Vec<u32> {
+        let shell = String::from_utf8_lossy(&self.tmux(&["display-message", "-p", "#{pane_pid}"]).stdout).into_owned();
+        pinfold_tests::descendants(shell.trim().parse().expect("a pid"))
     }
 
     /// The command that runs in this terminal.
     fn running(&self) -> Option<u32> {
-        let shell = String::from_utf8_lossy(&self.tmux(&["display-message", "-p", "#{pane_pid}"]).stdout).into_owned();
-        let below = pinfold_tests::descendants(shell.trim().parse().expect("a pid"));
-        below.into_iter().find(|pid| pinfold_tests::comm(*pid) == "pinfold")
+        self.below().into_iter().find(|pid| comm(*pid) == "pinfold")
     }
 
-    /// Its end, and the prompt after it.
-    fn ended(&self) {
-        self.until("outer>");
-        pinfold_tests::eventually("the command ends", || self.running().is_none());
+    /// `sleep` runs inside and has the terminal: until then control characters are the shell's.
+    fn until_asleep(&self) {
+        let asleep = |pid: u32| comm(pid) == "sleep" && in_foreground(pid);
+        self.eventually("sleep is in the foreground", || self.below().into_iter().any(asleep));
+    }
+
+    #[track_caller]
+    fn gone(&self) {
+        self.eventually("the command ends", || self.running().is_none());
+    }
+
+    /// The command has ended, and the shell knows: what is typed from now on is for the shell.
+    #[track_caller]
+    fn ended(&self, status: i32) {
+        self.gone();
+        self.until(&format!("status-{status}-{}", self.shells.get() - 1));
     }
 
     fn signal(&self, signal: &str) {
@@ -90,8 +120,10 @@ impl Screen {
     /// The terminal is as it was: it echoes, edits lines, and Ctrl-C is a signal.
     #[track_caller]
     fn is_restored(&self, mark: &str) {
-        self.line(&format!("stty -a | tr ' ' '\\n' | grep -cxE 'icanon|echo|isig|opost'; echo {mark}-$((40 + 2))"));
-        self.until(&format!("\n4\n{mark}-42"));
+        // A text of its own, whatever it is printed beside: the prompt may come late.
+        let settings = "stty -a | tr ' ' '\\n' | grep -cxE 'icanon|echo|isig|opost'";
+        self.line(&format!("echo {mark}-$({settings})-$((40 + 2))"));
+        self.until(&format!("{mark}-4-42"));
     }
 }
 
@@ -111,26 +143,23 @@ fn an_interactive_shell() {
     // A new size arrives inside.
     screen.tmux(&["set-option", "-g", "window-size", "manual"]);
     screen.tmux(&["resize-window", "-x", "101", "-y", "31"]);
-    std::thread::sleep(Duration::from_millis(200));
-    screen.line("stty size");
-    screen.until("31 101");
+    screen.line("until [ \"$(stty size)\" = '31 101' ]; do sleep 0.05; done; echo size-$((6 * 7))");
+    screen.until("size-42");
     // Control characters are for what runs inside.
     screen.line("sleep 1001");
-    std::thread::sleep(Duration::from_millis(300));
+    screen.until_asleep();
     screen.key("C-c");
     screen.line("echo status-$?");
     screen.until("status-130");
     screen.line("sleep 1002");
-    std::thread::sleep(Duration::from_millis(300));
+    screen.until_asleep();
     screen.key("C-z");
     screen.until("Stopped");
     // `wait` does not wait for what is still known as stopped, and then the first `exit` would be refused.
     screen.line("kill %1; fg 2> /dev/null; echo jobs-$((6 * 7))");
     screen.until("jobs-42");
     screen.line("exit 7");
-    screen.ended();
-    screen.line("echo left-$?");
-    screen.until("left-7");
+    screen.ended(7);
     screen.is_restored("end");
 }
 
@@ -141,24 +170,18 @@ fn the_terminal_is_put_back_whatever_ends_the_shell() {
     // The payload crashes.
     screen.shell();
     screen.line("stty raw -echo; kill -SEGV $$");
-    screen.ended();
+    screen.ended(139);
     screen.is_restored("crash");
-    // The command is asked to go, in every way that can be caught.
-    for (signal, expected) in [("TERM", None), ("HUP", None), ("ALRM", Some("130")), ("XCPU", Some("130"))] {
-        screen.line("clear");
+    // The command is asked to go, in every way that can be caught. An interactive shell ignores TERM and leaves upon HUP.
+    for (signal, status) in [("TERM", 9), ("HUP", 129), ("ALRM", 130), ("XCPU", 130)] {
         screen.shell();
-        // An interactive shell ignores TERM and leaves upon HUP.
         if signal == "TERM" {
-            screen.line("trap 'exit 9' TERM; echo set-$((40 + 2))");
+            // Not at its prompt, where it heeds what is trapped when the next line was typed.
+            screen.line("trap 'exit 9' TERM; echo set-$((40 + 2)); while :; do sleep 0.1; done");
             screen.until("set-42");
         }
         screen.signal(signal);
-        if signal == "TERM" {
-            screen.line("true");
-        }
-        screen.ended();
-        screen.line("echo status-$?");
-        screen.until(&format!("status-{}", expected.unwrap_or("")));
+        screen.ended(status);
         screen.is_restored(signal);
     }
 }
@@ -172,11 +195,13 @@ fn stopped_from_outside_it_goes_on_where_it_was() {
     screen.until("Stopped");
     screen.is_restored("stopped");
     screen.line("fg");
+    screen.eventually("it goes on", || screen.running().is_some_and(in_foreground));
     // The payload's own terminal, and what is typed arrives there again.
     screen.line("tty; echo again-$((40 + 2))");
     screen.until("/dev/pts/0\nagain-42");
     screen.line("exit 7");
-    screen.ended();
+    // The list of commands went on when its first one was stopped.
+    screen.gone();
     screen.line("echo left-$?");
     screen.until("left-7");
     screen.is_restored("end");

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(30);
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
@@ -36,7 +36,7 @@ fn futures_end_as_the_blocking_calls_do() {
         }
         let error = sandbox().command("no-such-program").output_async().await.expect_err("there is none");
         assert_eq!(error.kind(), ErrorKind::ProgramNotFound);
-        let ended = session.command("sleep").arg("1000").timeout("100ms").status_async().await.expect("an outcome");
+        let ended = session.command("sleep").arg("1000").timeout("1s").status_async().await.expect("an outcome");
         assert_eq!(ended.ended(), Ended::WallTime);
     });
 }
@@ -64,7 +64,7 @@ fn many_futures_share_a_thread() {
     runtime().block_on(async {
         let begun = Instant::now();
         let session = sandbox().open_async().await.expect("it opens");
-        let sleeps: Vec<_> = (0..10).map(|_| session.command("sleep").arg("0.5").output_async()).collect();
+        let sleeps: Vec<_> = (0..10).map(|_| session.command("sleep").arg("1").output_async()).collect();
         let mut running = Vec::new();
         for sleep in sleeps {
             running.push(tokio::spawn(sleep));
@@ -72,7 +72,7 @@ fn many_futures_share_a_thread() {
         for sleep in running {
             assert!(sleep.await.expect("it is awaited").expect("it runs").success());
         }
-        assert!(begun.elapsed() < Duration::from_secs(4), "side by side: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(8), "side by side: {:?}", begun.elapsed());
     });
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pinfold::{Ended, ErrorKind, Sandbox};
-use pinfold_tests::{Leaks, comm, descendants, eventually, orphans, runs};
+use pinfold_tests::{Leaks, comm, descendants, eventually, orphans, patience, runs, until_running};
 
 fn sandbox() -> Sandbox {
     Sandbox::builder().build().expect("the default sandbox")
@@ -91,12 +91,12 @@ fn a_host_that_reaps_everything_gets_right_outcomes() {
 fn the_thread_that_started_it_may_end() {
     let _leaks = Leaks::watch();
     let sandbox = sandbox();
-    let process =
-        std::thread::spawn(move || sandbox.command("sh").args(["-c", "sleep 0.4; exit 5"]).spawn().expect("it starts"))
-            .join()
-            .expect("the thread ends");
+    let command = sandbox.command("sh").args(["-c", "read line; exit 5"]).stdin(pinfold::Stdio::piped());
+    let process = std::thread::spawn(move || command.spawn().expect("it starts")).join().expect("the thread ends");
+    let stdin = process.take_stdin();
     std::thread::sleep(Duration::from_millis(100));
     assert!(process.try_wait().expect("a state").is_none(), "it lives on");
+    drop(stdin);
     assert_eq!(process.wait().expect("an outcome").code(), Some(5));
 }
 
@@ -105,12 +105,10 @@ fn dropping_kills_the_whole_tree() {
     let _leaks = Leaks::watch();
     let process =
         sandbox().command("sh").args(["-c", "sleep 1000 & setsid sleep 1000 & sleep 1000"]).spawn().expect("it starts");
-    eventually("three sleep", || {
-        descendants(std::process::id()).iter().filter(|pid| comm(**pid) == "sleep").count() == 3
-    });
+    until_running("sleep", 3);
     let begun = Instant::now();
     drop(process);
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < patience());
     assert!(descendants(std::process::id()).iter().all(|pid| comm(*pid) != "sleep"));
 }
 
@@ -148,10 +146,12 @@ fn a_signal_to_pid_1_reaches_the_payload() {
     let _leaks = Leaks::watch();
     let process = sandbox()
         .command("sh")
-        .args(["-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done"])
+        .args(["-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done"])
+        .stdout(pinfold::Stdio::piped())
         .spawn()
         .expect("it starts");
-    std::thread::sleep(Duration::from_millis(200));
+    let mut said = String::new();
+    BufReader::new(process.take_stdout().expect("piped")).read_line(&mut said).expect("it says that it is ready");
     kill(Pid::from_raw(inits().1 as i32), Signal::SIGTERM).expect("an operator may");
     assert_eq!(process.wait().expect("an outcome").code(), Some(9));
 }

@@ -1,6 +1,8 @@
 //! Hosts that are killed at any moment, watched by the process that inherits what they leave: when it has no child any
 //! more, nothing is left. A test program of its own, because adopting orphans is a property of the whole process.
 
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use pinfold::Sandbox;
-use pinfold_tests::{Leaks, comm, descendants, is_root, skip};
+use pinfold_tests::{Leaks, comm, descendants, is_root, patience, skip};
 
 /// Kill `rounds` hosts of this config, each at another moment from its first instruction on.
 fn kill_hosts(rounds: u64, set: &str) {
@@ -18,13 +20,17 @@ fn kill_hosts(rounds: u64, set: &str) {
 fn kill(rounds: u64, args: &[&str]) {
     set_child_subreaper(true).expect("orphans can be adopted");
     let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join("test-host")));
-    let program = beside.filter(|path| path.exists()).unwrap_or_else(|| env!("CARGO_BIN_EXE_test-host").into());
+    let program: PathBuf =
+        beside.filter(|path| path.exists()).unwrap_or_else(|| env!("CARGO_BIN_EXE_test-host").into());
     let (mut adopted, mut slowest) = (0, Duration::ZERO);
+    // Spread over the set-up and a while of running, however slow the machine is.
+    let spread = until_ready(&program, args).max(Duration::from_millis(20)) * 5 / 2;
     for round in 0..rounds {
         let mut host =
             Command::new(&program).args(args).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts");
-        // Spread over 0 to 50 ms, without a pattern: its first sandbox takes a while.
-        std::thread::sleep(Duration::from_micros((round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) % 50_000));
+        // Without a pattern.
+        let scattered = (round + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) % 1_000;
+        std::thread::sleep(spread * scattered as u32 / 1_000);
         host.kill().expect("it can be killed");
         host.wait().expect("it has ended");
         let killed = Instant::now();
@@ -36,13 +42,24 @@ fn kill(rounds: u64, args: &[&str]) {
                 Err(errno) => panic!("waitpid: {errno}"),
             }
             let left = || descendants(std::process::id()).into_iter().map(|pid| (pid, comm(pid))).collect::<Vec<_>>();
-            assert!(killed.elapsed() < Duration::from_secs(5), "round {round}: these live on: {:?}", left());
+            assert!(killed.elapsed() < patience(), "round {round}: these live on: {:?}", left());
         }
         slowest = slowest.max(killed.elapsed());
     }
     println!("{rounds} hosts left {adopted} processes, the slowest was gone after {slowest:?}");
     assert!(adopted > rounds / 2, "the hosts were to be killed while sandboxes ran");
     set_child_subreaper(false).expect("as it was");
+}
+
+/// How long it takes until such a host has its first sandboxes.
+fn until_ready(program: &Path, args: &[&str]) -> Duration {
+    let begun = Instant::now();
+    let mut host = Command::new(program).args(args).stdout(Stdio::piped()).spawn().expect("it starts");
+    host.stdout.take().expect("piped").read_exact(&mut [0; 6]).expect("it is ready");
+    let took = begun.elapsed();
+    host.kill().expect("it can be killed");
+    host.wait().expect("it has ended");
+    took
 }
 
 #[test]

@@ -358,7 +358,7 @@ fn frozen_is_still_and_killed_while_frozen() {
     let outcome = process.wait_timeout(Duration::from_secs(20)).expect("ends").expect("ends soon");
     assert_eq!(outcome.ended(), Ended::Killed);
     // A deadline ends what is frozen, and so does dropping the handle.
-    let process = built(worker().pids(8).timeout(if slow() { "5s" } else { "300ms" }))
+    let process = built(worker().pids(8).timeout(if slow() { "5s" } else { "1s" }))
         .command(WORKER)
         .arg("spin2")
         .spawn()
@@ -516,7 +516,7 @@ fn samples_come_until_the_end() {
     let _leaks = Leaks::watch();
     needs!(MEMORY, PIDS);
     let sandbox = built(worker().memory("64MiB").pids(8));
-    let process = sandbox.command(WORKER).args(["sleep", "200"]).spawn().expect("starts");
+    let process = sandbox.command(WORKER).args(["sleep", "1000"]).spawn().expect("starts");
     let samples: Vec<_> = process.samples(Duration::from_millis(20)).expect("in a group").collect();
     assert!(samples.len() > 2, "{samples:?}");
     assert!(samples.windows(2).all(|pair| pair[0].elapsed < pair[1].elapsed));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pinfold::{Canceller, Ended, ErrorKind, Pool, Sandbox, Stdio};
 use pinfold_tests::{Leaks, comm, descendants, eventually};
 
-const BOUND: Duration = Duration::from_secs(5);
+const BOUND: Duration = Duration::from_secs(30);
 
 fn sandbox() -> Sandbox {
     Sandbox::builder().build().expect("the default sandbox")

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pinfold::{Ended, ErrorKind, LimitsConfig, Outcome, Process, Sandbox, Session, Stdio, TimeNamespace};
-use pinfold_tests::{Leaks, comm, descendants, eventually, open_fds};
+use pinfold_tests::{Leaks, comm, descendants, eventually, open_fds, until_running};
 
 /// Generous: what should take milliseconds.
-const BOUND: Duration = Duration::from_secs(5);
+const BOUND: Duration = Duration::from_secs(30);
 
 fn open() -> Session {
     Sandbox::builder().build().expect("the default sandbox").open().expect("it opens")
@@ -51,14 +51,14 @@ fn clocks_with_an_offset_inside() {
         is_sane(&spawn(&session, "sleep 0.2").wait().expect("ends"), Duration::from_millis(190));
         for spawned in [false, true] {
             let begun = Instant::now();
-            let command = session.command("sleep").arg("1000").timeout("300ms").stdout(Stdio::null());
+            let command = session.command("sleep").arg("1000").timeout("1s").stdout(Stdio::null());
             let outcome = match spawned {
                 true => command.spawn().and_then(|process| process.wait()),
                 false => command.output(),
             };
             let outcome = outcome.expect("an outcome");
             assert_eq!(outcome.ended(), Ended::WallTime, "{outcome:?}");
-            assert!((Duration::from_millis(300)..BOUND).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+            assert!((Duration::from_secs(1)..BOUND).contains(&begun.elapsed()), "{:?}", begun.elapsed());
         }
         let error = session.command("no-such").output().expect_err("nothing to execute");
         assert_eq!(error.kind(), ErrorKind::ProgramNotFound);
@@ -116,7 +116,7 @@ fn an_outcome_tells_the_same_whether_or_not_the_exec_was_waited_for() {
         let both = timings.setup + timings.payload;
         assert!(both >= Duration::from_millis(200) && both < outcome.duration(), "{timings:?}");
         assert!(!timings.setup.is_zero() && !timings.payload.is_zero(), "{timings:?}");
-        let outcome = run("sleep 60", Duration::from_millis(200), spawned);
+        let outcome = run("sleep 60", Duration::from_secs(1), spawned);
         let timings = outcome.timings();
         assert_eq!(outcome.ended(), Ended::WallTime, "{spawned}");
         assert!(!timings.setup.is_zero() && timings.setup + timings.payload < outcome.duration(), "{timings:?}");
@@ -213,7 +213,7 @@ fn killing_one_tree_leaves_the_others() {
         &session,
         "(setsid sleep 1000 &) ; (trap '' TERM HUP INT; sleep 1000 &) ; (setsid sh -c 'sleep 1000 & sleep 1000' &); read x",
     );
-    eventually("four sleep", || named("sleep") == 4);
+    until_running("sleep", 4);
     // Held: at the end of its input it would end by itself, and that could come first.
     let _stdin = killed.take_stdin();
     let begun = Instant::now();
@@ -237,9 +237,9 @@ fn a_timeout_ends_its_own_tree_only() {
     let other = spawn(&session, "read x; echo $x");
     let begun = Instant::now();
     let line = "echo before; setsid sleep 1000 & (sleep 1000 &) ; sleep 1000";
-    let outcome = session.command("sh").args(["-c", line]).timeout("200ms").output().expect("an outcome");
+    let outcome = session.command("sh").args(["-c", line]).timeout("1s").output().expect("an outcome");
     assert_eq!((outcome.ended(), outcome.text().as_ref()), (Ended::WallTime, "before\n"));
-    assert!(begun.elapsed() >= Duration::from_millis(200) && begun.elapsed() < BOUND, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < BOUND, "{:?}", begun.elapsed());
     assert_eq!(named("sleep"), 0);
     other.take_stdin().expect("piped").write_all(b"on\n").expect("it lives");
     assert_eq!(other.wait().expect("an outcome").text(), "on\n");
@@ -273,7 +273,7 @@ fn a_deadline_also_bounds_what_is_left_in_the_background() {
     let _leaks = Leaks::watch();
     let session = open();
     let line = "sleep 1000 > /dev/null 2>&1 & setsid sleep 1000 > /dev/null 2>&1 &";
-    let outcome = session.command("sh").args(["-c", line]).timeout("2s").output().expect("an outcome");
+    let outcome = session.command("sh").args(["-c", line]).timeout("3s").output().expect("an outcome");
     assert_eq!(outcome.ended(), Ended::Exited);
     eventually("they run on", || named("sleep") == 2);
     eventually("they end too", || named("sleep") == 0);
@@ -385,11 +385,11 @@ fn an_event_loop_can_watch_each_payload() {
         let mut fds = [nix::poll::PollFd::new(process.doorbell(), nix::poll::PollFlags::POLLIN)];
         let mut outcome = None;
         while outcome.is_none() {
-            assert_eq!(nix::poll::poll(&mut fds, 5000u16).expect("poll"), 1, "it rings");
+            assert_eq!(nix::poll::poll(&mut fds, 30_000u16).expect("poll"), 1, "it rings");
             outcome = process.drain().expect("no error");
         }
         assert_eq!(outcome.expect("an outcome").code(), Some(4));
         let mut fds = [nix::poll::PollFd::new(process.as_fd(), nix::poll::PollFlags::POLLIN)];
-        assert_eq!(nix::poll::poll(&mut fds, 5000u16).expect("poll"), 1, "its pidfd is readable");
+        assert_eq!(nix::poll::poll(&mut fds, 30_000u16).expect("poll"), 1, "its pidfd is readable");
     }
 }

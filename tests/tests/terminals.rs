@@ -1,7 +1,7 @@
 //! A terminal of the sandbox's own: what a payload sees, what the host's end sees.
 
 use pinfold::{Command, Ended, ErrorKind, Process, Sandbox, Stdio};
-use pinfold_tests::{Leaks, comm, descendants, eventually};
+use pinfold_tests::{Leaks, comm, descendants, eventually, in_foreground};
 use std::fs::File;
 use std::io::{Read, Write};
 
@@ -46,12 +46,10 @@ fn in_terminal(command: Command, line: &str) -> (Process, Screen) {
     (process, screen)
 }
 
-/// Whether this is `sleep`, runs, and has the terminal: state, process group and the terminal's one of proc_pid_stat(5).
-fn in_foreground(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let Some(("sleep", rest)) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(") ")) else { return false };
-    let fields: Vec<&str> = rest.split(' ').collect();
-    fields[0] != "T" && fields[2] == fields[5]
+/// `sleep` runs and has the terminal: control characters are for it.
+fn until_asleep() {
+    let asleep = |pid: u32| comm(pid) == "sleep" && in_foreground(pid);
+    eventually("sleep is in the foreground", || descendants(std::process::id()).into_iter().any(asleep));
 }
 
 #[test]
@@ -75,7 +73,7 @@ fn typing_printing_and_control_characters() {
             in_terminal(command, "read x; echo got $x; trap 'echo int; exit 9' INT; sleep 1000");
         screen.typed(b"word\n");
         screen.until("got word");
-        eventually("sleep runs", || descendants(std::process::id()).iter().any(|pid| comm(*pid) == "sleep"));
+        until_asleep();
         screen.typed(&[3]);
         screen.until("int");
         assert_eq!(process.wait().expect("an outcome").code(), Some(9));
@@ -105,14 +103,14 @@ fn an_interactive_shell_controls_jobs() {
     let first = screen.until("prompt> ");
     assert!(!first.contains("no job control"), "{first}");
     screen.typed(b"sleep 1000\n");
-    eventually("sleep runs", || descendants(std::process::id()).iter().any(|pid| comm(*pid) == "sleep"));
+    until_asleep();
     screen.typed(&[26]);
     screen.until("Stopped");
     screen.until("prompt> ");
     screen.typed(b"fg\n");
     screen.until("sleep 1000");
     // Printed before the shell hands over the terminal and continues the job.
-    eventually("sleep is in the foreground", || descendants(std::process::id()).into_iter().any(in_foreground));
+    until_asleep();
     screen.typed(&[3]);
     screen.until("prompt> ");
     screen.typed(b"exit 7\n");

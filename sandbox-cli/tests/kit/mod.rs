@@ -35,7 +35,7 @@ impl Kit {
         if nix::unistd::geteuid().is_root() {
             let mut kit = Self::new();
             let copy = kit.dir.path().join("pinfold");
-            fs::copy(env!("CARGO_BIN_EXE_pinfold"), &copy).expect("a copy of the command");
+            pinfold_tests::copy_program(Path::new(env!("CARGO_BIN_EXE_pinfold")), &copy);
             kit.other = Some(copy);
             test(&kit);
         }
@@ -49,6 +49,12 @@ impl Kit {
         let path = self.path(name);
         fs::write(&path, text).expect("a file");
         path
+    }
+
+    /// A file that can be executed.
+    pub fn program(&self, name: &str, text: &str) {
+        let text = self.write(&format!("{name}.text"), text);
+        pinfold_tests::copy_program(&text, &self.path(name));
     }
 
     pub fn read(&self, name: &str) -> String {
@@ -94,7 +100,10 @@ impl Kit {
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
-        assert_eq!(line, "ready\n");
+        if line != "ready\n" {
+            child.kill().expect("kill");
+            panic!("{line:?} instead of \"ready\": {:?}", child.wait_with_output());
+        }
         Started { child, stdout }
     }
 }
@@ -148,9 +157,12 @@ pub struct Started {
 }
 
 impl Started {
+    /// Sends a signal and waits until it was taken: two of a kind that wait are one.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         nix::sys::signal::kill(Pid::from_raw(pid), signal).expect("kill");
+        let taken = || !pinfold_tests::is_pending(self.child.id(), signal as i32);
+        pinfold_tests::eventually("the signal is taken", taken);
     }
 
     pub fn line(&mut self) -> String {
@@ -159,13 +171,16 @@ impl Started {
         line
     }
 
-    /// Its end, within five seconds.
+    /// Its end, which comes soon.
     pub fn end(mut self) -> Ended {
         let begun = Instant::now();
         while self.child.try_wait().expect("wait").is_none() {
-            if begun.elapsed() > Duration::from_secs(5) {
+            if begun.elapsed() > pinfold_tests::patience() {
                 self.child.kill().expect("kill");
-                panic!("pinfold runs on: {:?}", self.child.wait_with_output());
+                let mut said = Vec::new();
+                self.stdout.read_to_end(&mut said).expect("stdout");
+                let said = String::from_utf8_lossy(&said);
+                panic!("pinfold runs on. It said {said:?} and {:?}", self.child.wait_with_output());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
