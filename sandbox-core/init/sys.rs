@@ -173,17 +173,17 @@ pub fn exit(code: i32) -> ! {
     }
 }
 
-/// Set the C library's own signals back to their default. The host starts us with every other signal at its default
-/// (POSIX_SPAWN_SETSIGDEF), but a posix_spawn(3) that uses some of the first real-time signals itself leaves those ignored.
+/// Set every signal back to its default: execve(2) resets handlers, but what the host ignores would stay ignored, and with an
+/// ignored SIGCHLD every wait would hang.
 pub fn default_signals() {
     #[cfg(target_arch = "x86_64")]
     const WORDS: usize = 4; // handler, flags, restorer, mask
     #[cfg(target_arch = "aarch64")]
     const WORDS: usize = 3; // handler, flags, mask
     let default = [0usize; WORDS];
-    let mut signal = 32;
-    while signal <= 34 {
-        // SAFETY: `default` is a whole kernel sigaction, read only during the call.
+    let mut signal = 1;
+    while signal <= 64 {
+        // SAFETY: `default` is a whole kernel sigaction, read only during the call. Two signals can't be set: EINVAL.
         unsafe { call(nr::RT_SIGACTION, [signal, default.as_ptr() as usize, 0, 8, 0, 0]) };
         signal = signal.wrapping_add(1);
     }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::plan::{Ends, Handed, Step, Template};
 
-use super::{Control, GRACE, Image, Message, Silence, sealed_plan, spawn, until_gone_or_killed};
+use super::{Control, GRACE, Image, Message, Silence, sealed_plan, until_gone_or_killed};
 
 /// It makes files and opens them, but a file system may be slow: nanoseconds.
 pub(super) const PATIENCE: u64 = 30 * 1_000_000_000;
@@ -32,8 +32,7 @@ pub(super) fn send(
     let plan = sealed_plan(&bytes)?;
     let (control, inits) = Control::pair()?;
     let host = crate::sys::pidfd_open(std::process::id() as i32)?;
-    let pid = spawn(image, &inits).map_err(|error| Errno::from_raw(error.errno().unwrap_or(libc::EIO)))?;
-    let process = crate::sys::pidfd_open(pid)?;
+    let (_, process) = image.start(&inits)?;
     drop(inits);
     // Nobody watches: the host's pidfd stands in for the doorbell.
     let mut fds = vec![plan.as_raw_fd(), host.as_raw_fd(), host.as_raw_fd()];

@@ -1,5 +1,5 @@
 //! Owns: the init program as something that can be executed: a sealed memfd, a private file, or an installed copy.
-//! Must not: start it.
+//! Must not: know what it is told.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -10,9 +10,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::sys::{self, Program};
 use crate::{Error, Result};
 
 /// The program that build.rs made.
@@ -32,7 +34,7 @@ pub(crate) enum Image {
 /// MFD_EXEC of `<linux/memfd.h>`, since Linux 6.3: where `vm.memfd_noexec` is 1, a memfd is executable only if asked for.
 const MFD_EXEC: u32 = 0x10;
 
-static MEMORY: OnceLock<std::result::Result<OwnedFd, nix::errno::Errno>> = OnceLock::new();
+static MEMORY: OnceLock<std::result::Result<OwnedFd, Errno>> = OnceLock::new();
 static FILE: OnceLock<std::result::Result<OwnedFd, i32>> = OnceLock::new();
 
 impl Image {
@@ -55,13 +57,16 @@ impl Image {
         }
     }
 
-    /// The path to execute. The child of a spawn has the same fds until it executes.
-    pub fn path(&self) -> CString {
-        let text = match self {
-            Self::Memory(fd) | Self::File(fd) => format!("/proc/self/fd/{}", fd.as_raw_fd()).into_bytes(),
-            Self::Installed(path) => path.as_os_str().as_bytes().to_vec(),
-        };
-        CString::new(text).unwrap_or_default()
+    /// Start it, with its end of the control socket where it looks for it: its pid and a pidfd.
+    pub fn start(&self, control: &OwnedFd) -> nix::Result<(i32, OwnedFd)> {
+        let start = |program| sys::start(program, c"pinfold-init", control.as_fd(), crate::wire::CONTROL_FD);
+        match self {
+            Self::Memory(fd) | Self::File(fd) => start(Program::Fd(fd.as_fd())),
+            Self::Installed(path) => {
+                let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+                start(Program::Path(&path))
+            }
+        }
     }
 
     /// For the report.
@@ -74,7 +79,7 @@ impl Image {
     }
 }
 
-fn in_memory(knows_exec: bool) -> std::result::Result<OwnedFd, nix::errno::Errno> {
+fn in_memory(knows_exec: bool) -> std::result::Result<OwnedFd, Errno> {
     let exec = if knows_exec { MFdFlags::from_bits_retain(MFD_EXEC) } else { MFdFlags::empty() };
     let fd = memfd_create(c"pinfold-init", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING | exec)?;
     write_all(&fd, INIT)?;
@@ -86,7 +91,7 @@ fn in_memory(knows_exec: bool) -> std::result::Result<OwnedFd, nix::errno::Errno
 fn out_of_the_way(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     const ABOVE: i32 = 10;
     let moved = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(ABOVE))?;
-    Ok(crate::sys::adopt(moved))
+    Ok(sys::adopt(moved))
 }
 
 /// All seals: nobody can change it any more, ourselves included.
@@ -98,9 +103,9 @@ pub(crate) fn seal(fd: &OwnedFd) -> nix::Result<()> {
 pub(crate) fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> nix::Result<()> {
     while !bytes.is_empty() {
         match nix::unistd::write(fd, bytes) {
-            Ok(0) => return Err(nix::errno::Errno::ENOSPC),
+            Ok(0) => return Err(Errno::ENOSPC),
             Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-            Err(nix::errno::Errno::EINTR) => {}
+            Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
         }
     }

@@ -15,14 +15,11 @@ mod scope;
 mod upper;
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nix::errno::Errno;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::signal::SigSet;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::cancel::Canceller;
@@ -283,11 +280,9 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
     let (pid, keeper) = match &scope {
         Some(scope) => scope.keeper(&control, inits)?,
         None => {
-            let pid = spawn(start.image, &inits)?;
-            // Init waits for the plan, so its pid can't have been given to anybody else yet.
-            let keeper = crate::sys::pidfd_open(pid).map_err(call("pidfd_open"))?;
+            let started = spawn(start.image, &inits)?;
             drop(inits);
-            (pid, keeper)
+            started
         }
     };
     // While the kernel still loads init.
@@ -521,29 +516,18 @@ fn sealed_plan(bytes: &[u8]) -> nix::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// posix_spawn(3): shares memory until the exec, so that neither the size of this process nor its threads matter.
-fn spawn(image: &Image, control: &OwnedFd) -> Result<i32> {
-    let mut actions = PosixSpawnFileActions::init().map_err(call("posix_spawn"))?;
-    actions.add_dup2(control.as_raw_fd(), crate::wire::CONTROL_FD).map_err(call("posix_spawn"))?;
-    // Handlers, and what this process ignores: an ignored SIGCHLD would make every wait of init's hang.
-    let mut attributes = PosixSpawnAttr::init().map_err(call("posix_spawn"))?;
-    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF).map_err(call("posix_spawn"))?;
-    attributes.set_sigdefault(&SigSet::all()).map_err(call("posix_spawn"))?;
-    let path = image.path();
-    let environment: [CString; 0] = [];
-    match posix_spawn(path.as_c_str(), &actions, &attributes, &[c"pinfold-init"], &environment) {
-        Ok(pid) => Ok(pid.as_raw()),
-        Err(errno) => {
-            let error = Error::launch("could not start init", errno as i32).with_subject(image.describe());
-            Err(match errno {
-                _ if matches!(image, Image::Installed(_)) => error
-                    .with_origin("init.path")
-                    .with_hint("init.path or PINFOLD_INIT must name an executable copy of this release's init"),
-                Errno::EACCES => error.with_hint("a security module may forbid executing memory files: install init and name it with init.path or PINFOLD_INIT"),
-                _ => error,
-            })
+/// Start init: its pid and a pidfd. It waits for what comes over the control socket.
+fn spawn(image: &Image, control: &OwnedFd) -> Result<(i32, OwnedFd)> {
+    image.start(control).map_err(|errno| {
+        let error = Error::launch("could not start init", errno as i32).with_subject(image.describe());
+        match errno {
+            _ if matches!(image, Image::Installed(_)) => error
+                .with_origin("init.path")
+                .with_hint("init.path or PINFOLD_INIT must name an executable copy of this release's init"),
+            Errno::EACCES => error.with_hint("a security module may forbid executing memory files: install init and name it with init.path or PINFOLD_INIT"),
+            _ => error,
         }
-    }
+    })
 }
 
 /// Give the keeper a moment to end by itself, then end it; PID 1 dies with it (PR_SET_PDEATHSIG).

@@ -83,8 +83,7 @@ impl Scope {
     fn hold(image: &Image) -> Result<(Self, i32)> {
         let (control, inits) = Control::pair().map_err(call("socketpair"))?;
         let host = crate::sys::pidfd_open(std::process::id() as i32).map_err(call("pidfd_open"))?;
-        let pid = spawn(image, &inits)?;
-        let holder = crate::sys::pidfd_open(pid).map_err(call("pidfd_open"))?;
+        let (pid, holder) = spawn(image, &inits)?;
         drop(inits);
         control.send_hold(host.as_raw_fd()).map_err(|_| ended_early())?;
         Ok((Self { path: PathBuf::new(), control: Some(control), holder }, pid))

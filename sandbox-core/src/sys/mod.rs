@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod bpf;
+mod birth;
 mod landlock;
 pub(crate) mod xattr;
 
@@ -18,6 +19,7 @@ use nix::errno::Errno;
 pub(crate) use bpf::device_programs;
 #[cfg(feature = "cgroups")]
 pub(crate) use bpf::{Instruction, attach_device_program, load_device_program};
+pub(crate) use birth::{Program, start};
 pub(crate) use landlock::landlock_abi;
 
 /// `struct mount_attr` of mount_setattr(2), since Linux 5.12.
