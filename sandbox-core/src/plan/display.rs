@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::op::{Attributes, Fd, Handed, Op};
-use super::{Plan, PlanLine, Step};
+use super::{Plan, PlanLine, Step, mount_options};
 use crate::idmap::MapWriter;
 use crate::spec::{IdRange, Propagation};
 
@@ -165,11 +165,10 @@ impl fmt::Display for Op {
                 write!(f, "clone {recursive} {from} as <{}>", into.name)
             }
             Self::NewFileSystem { kind, options, attributes, into } => {
-                let options: Vec<String> = options
-                    .iter()
-                    .map(|(key, value)| value.as_ref().map_or((*key).to_owned(), |value| format!("{key}={value}")))
-                    .collect();
-                write!(f, "new {kind} ({}) {attributes} as <{}>", options.join(","), into.name)
+                write!(f, "new {kind} ({}) {attributes} as <{}>", mount_options(options), into.name)
+            }
+            Self::MountAt { kind, options, attributes, at: dir, name } => {
+                write!(f, "mount {kind} ({}) {attributes} at {}", mount_options(options), at(dir, name))
             }
             Self::SetAttributes { mount, set, recursive } => {
                 write!(f, "set {set} on {mount}{}", if *recursive { ", recursively" } else { "" })

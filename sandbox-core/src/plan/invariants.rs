@@ -79,7 +79,9 @@ fn slots(op: &Op) -> (Vec<&Fd>, Option<&Slot>) {
             (std::iter::once(at).chain(upper).collect(), Some(into))
         }
         Op::SetOwner { at, .. } | Op::SendFd { fd: at, .. } | Op::Deputize { memory: at } => (vec![at], None),
-        Op::MakeDir { at, .. } | Op::MakeNode { at, .. } | Op::MakeFile { at, .. } => (vec![at], None),
+        Op::MountAt { at, .. } | Op::MakeDir { at, .. } | Op::MakeNode { at, .. } | Op::MakeFile { at, .. } => {
+            (vec![at], None)
+        }
         Op::MakeSymlink { at, .. } | Op::WriteFile { at, .. } => (vec![at], None),
         Op::Resolve { root, into, .. } | Op::OpenBelow { root, into, .. } => (vec![root], Some(into)),
         Op::CloneBelow { at, into, .. } => (vec![at], Some(into)),
@@ -198,6 +200,7 @@ fn rooted(all: &[&Step], pivot: usize) {
             step.op,
             Op::CloneTree { .. }
                 | Op::NewFileSystem { .. }
+                | Op::MountAt { .. }
                 | Op::MountOverlay { .. }
                 | Op::Attach { .. }
                 | Op::EnterRoot { .. }

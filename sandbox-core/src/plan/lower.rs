@@ -12,7 +12,7 @@ use crate::wire::{self, PLAN_ADDR, PlanHeader, RUN_ADDR, RawOp};
 
 use super::compile::{CPU_TIME, GROUP_KILL, THAW};
 use super::op::{Fd, Op, Slot, Step};
-use super::propagation_flags;
+use super::{mount_options, propagation_flags};
 
 /// One argument of a raw call.
 #[derive(Clone, Copy)]
@@ -59,6 +59,8 @@ struct Lowering<'a> {
     slots: BTreeMap<u16, u64>,
     texts: BTreeMap<Vec<u8>, u64>,
     pid_texts: Vec<u64>,
+    /// The working directory, as far as it was set here.
+    inside: Option<Fd>,
     op: u16,
 }
 
@@ -200,6 +202,7 @@ impl<'a> Lowering<'a> {
             slots: BTreeMap::new(),
             texts: BTreeMap::new(),
             pid_texts: Vec::new(),
+            inside: None,
             op: 0,
         }
     }
@@ -348,6 +351,15 @@ impl<'a> Lowering<'a> {
         self.check(Arg::At(written), content.len() as u64, libc::ENOSPC, u64::MAX);
     }
 
+    /// Have this as the working directory.
+    fn go_to(&mut self, directory: &Fd) {
+        if self.inside.as_ref() != Some(directory) {
+            let fd = self.fd(directory);
+            self.call(libc::SYS_fchdir, [fd]);
+            self.inside = Some(directory.clone());
+        }
+    }
+
     fn prctl(&mut self, option: i32, value: u64) {
         self.call(libc::SYS_prctl, [option.into(), value.into(), 0.into(), 0.into(), 0.into()]);
     }
@@ -427,6 +439,7 @@ impl<'a> Lowering<'a> {
             Op::CloneTree { .. }
             | Op::CloneFd { .. }
             | Op::NewFileSystem { .. }
+            | Op::MountAt { .. }
             | Op::SetAttributes { .. }
             | Op::SetPropagation { .. }
             | Op::MakeDir { .. }
@@ -461,17 +474,18 @@ impl<'a> Lowering<'a> {
                 );
                 self.pseudo(wire::PSEUDO_DEPUTIZE, [wire::TABLE_ADDR.into()]);
             }
-            Op::EnterRoot { root } => {
-                let (root, slash, empty) = (self.fd(root), self.text(b"/"), self.text(b""));
+            Op::EnterRoot { root: fd } => {
+                let (root, slash, empty) = (self.fd(fd), self.text(b"/"), self.text(b""));
                 self.call(
                     libc::SYS_move_mount,
                     [root, empty.into(), cwd(), slash.into(), sys::MOVE_MOUNT_F_EMPTY_PATH.into()],
                 );
-                self.call(libc::SYS_fchdir, [root]);
+                self.inside = None;
+                self.go_to(fd);
             }
             Op::PivotRoot { root, over } => {
-                let (root, dot, slash) = (self.fd(root), self.text(b"."), self.text(b"/"));
-                self.call(libc::SYS_fchdir, [root]);
+                self.go_to(root);
+                let (dot, slash) = (self.text(b"."), self.text(b"/"));
                 self.call(libc::SYS_pivot_root, [dot.into(), dot.into()]);
                 // The path is that of the new root, and each time the topmost mount over it is detached.
                 for _ in 0..*over {
@@ -520,6 +534,15 @@ impl<'a> Lowering<'a> {
                     into,
                 );
                 self.close(Arg::At(fs));
+            }
+            Op::MountAt { kind, options, attributes, at, name } => {
+                let (kind, name) = (self.text(kind.as_bytes()), self.path(name));
+                let options = self.text(mount_options(options).as_bytes());
+                self.go_to(at);
+                self.call(
+                    libc::SYS_mount,
+                    [kind.into(), name.into(), kind.into(), attributes.mount_flags().into(), options.into()],
+                );
             }
             Op::SetAttributes { mount, set, recursive } => self.setattr(mount, set.bits(), 0, *recursive),
             Op::SetPropagation { mount, propagation, recursive } => {
@@ -768,7 +791,7 @@ impl<'a> Lowering<'a> {
         const PLACEHOLDER: i32 = 2;
         let lower: Vec<&[u8]> = lower.iter().map(|layer| layer.as_os_str().as_bytes()).collect();
         let mut options = [b"userxattr,index=off,lowerdir=".as_slice(), &lower.join(&b':')].concat();
-        let (at, name, kind) = (self.fd(at), self.path(name), self.text(b"overlay"));
+        let (name, kind) = (self.path(name), self.text(b"overlay"));
         if let Some((upper, work)) = upper {
             options.extend_from_slice(b",upperdir=/proc/self/fd/0,workdir=/proc/self/fd/1");
             for (number, fd) in [(0, upper), (1, work)] {
@@ -777,7 +800,8 @@ impl<'a> Lowering<'a> {
             }
         }
         let options = self.text(&options);
-        self.call(libc::SYS_fchdir, [at]);
+        self.go_to(at);
+        let at = self.fd(at);
         self.call(libc::SYS_mount, [kind.into(), name.into(), kind.into(), flags.into(), options.into()]);
         if upper.is_some() {
             for number in [0, 1] {

@@ -119,6 +119,15 @@ pub struct PlanLine {
     pub origin: String,
 }
 
+/// As mount(8) writes them.
+fn mount_options(options: &[(&'static str, Option<String>)]) -> String {
+    let words = options.iter().map(|(key, value)| match value {
+        Some(value) => format!("{key}={value}"),
+        None => (*key).to_owned(),
+    });
+    words.collect::<Vec<_>>().join(",")
+}
+
 pub(crate) fn propagation_flags(propagation: Propagation) -> u64 {
     match propagation {
         Propagation::Private => libc::MS_PRIVATE,

@@ -141,6 +141,14 @@ pub(crate) enum Op {
         attributes: Attributes,
         into: Slot,
     },
+    /// The same, mounted at `name` of `at` at once: one call instead of eight, for what nothing else is done to.
+    MountAt {
+        kind: &'static str,
+        options: Vec<(&'static str, Option<String>)>,
+        attributes: Attributes,
+        at: Fd,
+        name: PathBuf,
+    },
     SetAttributes {
         mount: Fd,
         set: Attributes,

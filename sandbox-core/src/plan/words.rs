@@ -8,7 +8,7 @@ impl Op {
         match self {
             Self::JoinNamespace { kind, .. } => return format!("join {kind}"),
             Self::OpenNamespace { kind, .. } => return format!("open {kind}"),
-            Self::NewFileSystem { kind, .. } => return format!("mount {kind}"),
+            Self::NewFileSystem { kind, .. } | Self::MountAt { kind, .. } => return format!("mount {kind}"),
             Self::SetRlimit { name, .. } => return format!("setrlimit {name}"),
             Self::Unshare { .. } => "unshare",
             Self::TimeOffsets { .. } => "write time offsets",
@@ -58,6 +58,7 @@ impl Op {
             | Self::MakeNode { name, .. }
             | Self::MakeFile { name, .. }
             | Self::MakeSymlink { name, .. }
+            | Self::MountAt { name, .. }
             | Self::Attach { name, .. }
                 if !name.as_os_str().is_empty() =>
             {

@@ -443,6 +443,9 @@ impl<'a> Tree<'a> {
                     options.push(("gid", Some(identity.gid.to_string())));
                 }
                 let writable = Attributes { read_only: false, ..attributes };
+                if !attributes.read_only && self.mount_at(phase, mount, "tmpfs", &options, writable) {
+                    return Ok(());
+                }
                 let fd = self.new_file_system(phase, "tmpfs", options, writable, &display(mount), origin);
                 self.attach(phase, mount, fd.clone(), true)?;
                 self.seal_last(attributes.read_only);
@@ -482,11 +485,17 @@ impl<'a> Tree<'a> {
                     options.push(("gid", Some(TTY.to_string())));
                 }
                 let set = Attributes { read_only: false, nosuid: true, nodev: false, noexec: true, atime: 0 };
+                if self.mount_at(phase, mount, "devpts", &options, set) {
+                    return Ok(());
+                }
                 let fd = self.new_file_system(phase, "devpts", options, set, "devpts", origin);
                 self.attach(phase, mount, fd, false)
             }
             MountKind::Mqueue => {
                 let set = Attributes { read_only: false, nosuid: true, nodev: true, noexec: true, atime: 0 };
+                if self.mount_at(phase, mount, "mqueue", &[], set) {
+                    return Ok(());
+                }
                 let fd = self.new_file_system(phase, "mqueue", Vec::new(), set, "mqueue", origin);
                 self.attach(phase, mount, fd, false)
             }
@@ -520,38 +529,70 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Mount a new file system in one call, if nothing else is to be done to it: it lands at a name, nothing is mounted in it,
+    /// and its propagation is that of the root. False: it was not.
+    fn mount_at(
+        &mut self,
+        phase: Phase,
+        mount: &Mount,
+        kind: &'static str,
+        options: &[(&'static str, Option<String>)],
+        attributes: Attributes,
+    ) -> bool {
+        let target = mount.target.as_path();
+        let inside = |other: &Mount| other.target != mount.target && other.target.as_path().starts_with(target);
+        let plain = phase == Phase::Launch
+            && self.settled.spec.rootfs.propagation == Propagation::Private
+            && mount.propagation.is_none()
+            && !self.follows
+            && !self.mounts.iter().any(inside);
+        let Some((at, name)) = self.named(phase, target).filter(|_| plain) else { return false };
+        self.push(phase, Op::MountAt { kind, options: options.to_vec(), attributes, at, name }, &mount.origin);
+        self.cover(phase, target, false, None);
+        true
+    }
+
     /// Attach at the mount's target, which is now a region of its own.
     fn attach(&mut self, phase: Phase, mount: &Mount, fd: Fd, ours: bool) -> Result<()> {
         let (at, name) = self.landing(phase, mount);
         self.propagate(phase, mount, &fd);
         self.push(phase, Op::Attach { mount: fd.clone(), at, name }, &mount.origin);
-        self.cover(phase, mount.target.as_path(), ours, fd);
+        self.cover(phase, mount.target.as_path(), ours, Some(fd));
         Ok(())
     }
 
     /// Where a mount is attached: by name in a region of ours, else by an fd of the resolved target.
     fn landing(&mut self, phase: Phase, mount: &Mount) -> (Fd, PathBuf) {
         let target = mount.target.as_path();
+        self.named(phase, target).unwrap_or_else(|| {
+            let origin = format!("{}.target", mount.origin);
+            (self.resolve(phase, target, self.is_directory(mount), &origin), PathBuf::new())
+        })
+    }
+
+    /// A mount point by its name below an fd, where no symlink can lead it astray: directly in a region of ours, which is the
+    /// root or directly in a root of ours.
+    fn named(&self, phase: Phase, target: &Path) -> Option<(Fd, PathBuf)> {
+        const ROOT: &str = "/";
         let region = &self.regions[self.region_of(target)];
-        let direct = region.ours && target.parent() == Some(region.path.as_path());
-        let base = if region.path == Path::new("/") {
-            Some(self.root(phase))
-        } else {
-            region.fd.clone().filter(|_| region.phase == phase)
-        };
-        match base.filter(|_| direct) {
-            Some(base) => (base, PathBuf::from(target.file_name().unwrap_or_default())),
-            None => {
-                let origin = format!("{}.target", mount.origin);
-                (self.resolve(phase, target, self.is_directory(mount), &origin), PathBuf::new())
-            }
+        if !region.ours || target.parent() != Some(region.path.as_path()) {
+            return None;
+        }
+        let from_root = || Some((self.root(phase), target.strip_prefix(ROOT).ok()?.to_owned()));
+        if region.path == Path::new(ROOT) {
+            return from_root();
+        }
+        match region.fd.clone().filter(|_| region.phase == phase) {
+            Some(fd) => Some((fd, PathBuf::from(target.file_name()?))),
+            None if self.regions[0].ours && region.path.parent() == Some(Path::new(ROOT)) => from_root(),
+            None => None,
         }
     }
 
     /// What is at `path` from here on.
-    fn cover(&mut self, phase: Phase, path: &Path, ours: bool, fd: Fd) {
+    fn cover(&mut self, phase: Phase, path: &Path, ours: bool, fd: Option<Fd>) {
         self.dirs.retain(|(_, known), _| !known.starts_with(path));
-        self.regions.push(Region { path: path.to_owned(), ours, sealed: false, phase, fd: Some(fd) });
+        self.regions.push(Region { path: path.to_owned(), ours, sealed: false, phase, fd });
     }
 
     fn propagate(&mut self, phase: Phase, mount: &Mount, fd: &Fd) {
@@ -627,16 +668,6 @@ impl<'a> Tree<'a> {
             // The processes it shows are not this user namespace's: only the host's own proc shows them.
             self.clone_source(phase, Path::new("/proc"), true, None, origin)
         };
-        self.attach(phase, mount, proc.clone(), false)?;
-        let namespaces = &self.settled.spec.namespaces;
-        if namespaces.user == Namespace::New
-            && namespaces.pid == Namespace::New
-            && !self.settled.spec.security.nested_user_namespaces
-        {
-            // A second wall behind the filter, which a profile of the user's may not have (namespaces(7)).
-            let op = Op::WriteFile { at: proc.clone(), name: "sys/user/max_user_namespaces".into(), content: "0" };
-            self.push(phase, op, "security.nested_user_namespaces");
-        }
         let target = mount.target.as_path().to_owned();
         let host = &self.settled.host.proc_paths;
         let named = &self.facts.proc_paths;
@@ -658,6 +689,17 @@ impl<'a> Tree<'a> {
         };
         let readonly = known("readonly_paths", readonly)?;
         let masked = known("masked", masked)?;
+        let empty = if masked.iter().any(|(_, directory)| *directory) { self.covered(phase, mount) } else { None };
+        self.attach(phase, mount, proc.clone(), false)?;
+        let namespaces = &self.settled.spec.namespaces;
+        if namespaces.user == Namespace::New
+            && namespaces.pid == Namespace::New
+            && !self.settled.spec.security.nested_user_namespaces
+        {
+            // A second wall behind the filter, which a profile of the user's may not have (namespaces(7)).
+            let op = Op::WriteFile { at: proc.clone(), name: "sys/user/max_user_namespaces".into(), content: "0" };
+            self.push(phase, op, "security.nested_user_namespaces");
+        }
         for (name, _) in readonly {
             let into = self.slot(format!("proc/{}", name.display()));
             self.push(phase, Op::CloneBelow { at: proc.clone(), name: name.clone(), into: into.clone() }, origin);
@@ -672,39 +714,62 @@ impl<'a> Tree<'a> {
             );
             self.push(phase, Op::Attach { mount: into.into(), at: proc.clone(), name }, origin);
         }
-        self.mask(phase, &proc, masked, origin)
+        self.mask(phase, &proc, masked, empty, origin)
     }
 
-    /// Cover files with /dev/null and directories with one empty tmpfs.
-    fn mask(&mut self, phase: Phase, at: &Fd, masked: Vec<(PathBuf, bool)>, origin: &str) -> Result<()> {
-        let mut empty = None;
+    /// The directory that a mount is going to cover, if it is one of ours: nobody can put anything into it any more. To cover
+    /// others with it is cheaper than to make a file system for that.
+    fn covered(&mut self, phase: Phase, mount: &Mount) -> Option<Slot> {
+        let (at, name) = self.named(phase, mount.target.as_path())?;
+        let into = self.slot("mask");
+        self.push(phase, Op::CloneBelow { at, name, into: into.clone() }, &mount.origin);
+        let set = Attributes { read_only: true, nosuid: true, nodev: true, noexec: true, atime: 0 };
+        self.push(phase, Op::SetAttributes { mount: into.clone().into(), set, recursive: true }, &mount.origin);
+        Some(into)
+    }
+
+    /// Cover files with /dev/null and directories with an empty one: `empty`, or else one tmpfs for all.
+    fn mask(
+        &mut self,
+        phase: Phase,
+        at: &Fd,
+        masked: Vec<(PathBuf, bool)>,
+        empty: Option<Slot>,
+        origin: &str,
+    ) -> Result<()> {
+        // Attached once; every further cover is a clone of it.
+        let (mut ready, mut attached) = (empty, None);
         for (name, directory) in masked {
-            let cover = self.slot("mask");
-            if !directory {
+            let cover = if !directory {
+                let cover = self.slot("mask");
                 let op =
                     Op::CloneTree { path: "/dev/null".into(), recursive: false, witness: None, into: cover.clone() };
                 self.push(phase, op, origin);
                 let op = Op::SetAttributes { mount: cover.clone().into(), set: DEVICE, recursive: false };
                 self.push(phase, op, origin);
-            } else if let Some(empty) = &empty {
-                self.push(
-                    phase,
-                    Op::CloneFd { from: Fd::Slot(Slot::clone(empty)), recursive: false, into: cover.clone() },
-                    origin,
-                );
+                cover
+            } else if let Some(attached) = &attached {
+                let cover = self.slot("mask");
+                let op = Op::CloneFd { from: Fd::Slot(Slot::clone(attached)), recursive: false, into: cover.clone() };
+                self.push(phase, op, origin);
+                cover
             } else {
-                let options = vec![
-                    ("mode", Some("555".to_owned())),
-                    ("size", Some("0".to_owned())),
-                    ("nr_inodes", Some("1".to_owned())),
-                ];
-                let attributes = Attributes { read_only: true, nosuid: true, nodev: true, noexec: true, atime: 0 };
-                self.push(phase, Op::NewFileSystem { kind: "tmpfs", options, attributes, into: cover.clone() }, origin);
-                empty = Some(cover.clone());
-            }
+                let cover = ready.take().unwrap_or_else(|| self.empty_file_system(phase, origin));
+                attached = Some(cover.clone());
+                cover
+            };
             self.push(phase, Op::Attach { mount: cover.into(), at: at.clone(), name }, origin);
         }
         Ok(())
+    }
+
+    fn empty_file_system(&mut self, phase: Phase, origin: &str) -> Slot {
+        let into = self.slot("mask");
+        let options =
+            vec![("mode", Some("555".to_owned())), ("size", Some("0".to_owned())), ("nr_inodes", Some("1".to_owned()))];
+        let attributes = Attributes { read_only: true, nosuid: true, nodev: true, noexec: true, atime: 0 };
+        self.push(phase, Op::NewFileSystem { kind: "tmpfs", options, attributes, into: into.clone() }, origin);
+        into
     }
 
     /// A small tmpfs with the harmless devices of the host, the usual links, and the mount points below /dev.
@@ -725,7 +790,7 @@ impl<'a> Tree<'a> {
         if phase == Phase::Launch {
             self.push(phase, attach.clone(), origin);
         }
-        self.cover(phase, target, true, dev.clone());
+        self.cover(phase, target, true, Some(dev.clone()));
         self.seal_last(true);
         for name in ["null", "zero", "full", "random", "urandom", "tty"] {
             let node = self.clone_source(phase, &Path::new("/dev").join(name), false, None, origin);
