@@ -2,8 +2,8 @@
 
 use crate::sys::{self, ManyFds};
 use crate::wire::{
-    CONTROL_FD, DOORBELL_FD, FDS_MAX, FIXED_FDS, MAGIC, PLAN_ADDR, PLAN_MAX, PlanHeader, RECORD_HOLD, RECORD_START,
-    Record, VERSION,
+    CONTROL_FD, DOORBELL_FD, FDS_MAX, FIXED_FDS, MAGIC, MESSAGE_MAX, PLAN_ADDR, PLAN_MAX, PlanHeader, RECORD_HOLD,
+    RECORD_START, Record, VERSION,
 };
 
 /// Where the pidfd of the host stands from here on.
@@ -33,8 +33,9 @@ pub fn clean_inheritance() {
     sys::new_session();
     sys::set_name(b"pinfold-init\0\0\0\0");
     sys::close_range(4, u32::MAX);
-    // Nothing that is received may land on 0 to 2, which a host may have closed or marked close-on-exec (Node does).
-    for number in 0..3 {
+    // Nothing that is received may land on 0 to 2, which a host may have closed or marked close-on-exec (Node does), or on
+    // DOORBELL_FD, which another fd gets than the first.
+    for number in [0, 1, 2, DOORBELL_FD] {
         sys::place(CONTROL_FD, number);
     }
 }
@@ -43,27 +44,39 @@ pub fn clean_inheritance() {
 pub fn receive_plan() -> Option<Plan> {
     let mut bytes = [0; Record::SIZE];
     let mut fds = ManyFds::empty();
-    let (got, count) = sys::receive(CONTROL_FD, &mut bytes, &mut fds);
-    let record = Record::from_bytes(&bytes).filter(|_| got == Record::SIZE as isize)?;
-    let length = record.value as usize;
-    let [plan, doorbell, host, ..] = fds.fds;
-    if record.kind == RECORD_HOLD && record.extra == VERSION && count == 1 {
-        // The only fd.
-        crate::holder::hold(plan);
+    if !sys::map_empty(PLAN_ADDR, MESSAGE_MAX) {
+        return None;
     }
+    // SAFETY: mapped for this, just now.
+    let (got, count) = unsafe { sys::receive_long(CONTROL_FD, &mut bytes, (PLAN_ADDR, MESSAGE_MAX), &mut fds) };
+    let behind = (got as usize).checked_sub(Record::SIZE).filter(|_| got > 0)?;
+    let record = Record::from_bytes(&bytes)?;
+    let length = record.value as usize;
+    let [first, host, ..] = fds.fds;
+    if record.kind == RECORD_HOLD && record.extra == VERSION && count == 1 && behind == 0 {
+        // The only fd.
+        crate::holder::hold(first);
+    }
+    let doorbell = first;
     let named = (record.detail as usize).checked_sub(FIXED_FDS)?;
+    let apart = length > MESSAGE_MAX || behind == 0;
     if record.kind != RECORD_START
         || record.extra != VERSION
         || length > PLAN_MAX
-        || count != record.detail as usize
+        || behind != if apart { 0 } else { length }
         || count > FDS_MAX
+        || count != (record.detail as usize).wrapping_add(usize::from(apart))
     {
         return None;
     }
-    if !sys::map_plan(plan, PLAN_ADDR, length) {
-        return None;
+    if apart {
+        let plan = *fds.fds.get(record.detail as usize)?;
+        if !sys::unmap(PLAN_ADDR, MESSAGE_MAX) || !sys::map_plan(plan, PLAN_ADDR, length) {
+            return None;
+        }
+        sys::close(plan);
     }
-    // SAFETY: at least one page is mapped at PLAN_ADDR, zero-filled behind the file's end, and a header is smaller.
+    // SAFETY: at least one page is mapped at PLAN_ADDR, zero-filled behind the plan's end, and a header is smaller.
     let header = unsafe { core::ptr::read(PLAN_ADDR as *const PlanHeader) };
     if header.magic != MAGIC
         || header.version != VERSION
@@ -80,8 +93,7 @@ pub fn receive_plan() -> Option<Plan> {
             slot = slot.add(1);
         }
     }
-    // The received fds are 4 (plan), 5 (doorbell), 6 (host), 7 and on: everything above 3 was closed before.
-    sys::close(plan);
+    // The received fds are 5 (doorbell), 6 (host), 7 and on: everything above 4 was closed before.
     sys::place(doorbell, DOORBELL_FD);
     sys::place(host, HOST_FD);
     // The host's own stdio goes; the three numbers stay taken, so that nothing opened later gets them.

@@ -9,6 +9,7 @@ use core::arch::{asm, global_asm};
 mod nr {
     pub const CLOSE: usize = 3;
     pub const MMAP: usize = 9;
+    pub const MUNMAP: usize = 11;
     pub const RT_SIGACTION: usize = 13;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const SENDTO: usize = 44;
@@ -43,6 +44,7 @@ mod nr {
 mod nr {
     pub const CLOSE: usize = 57;
     pub const MMAP: usize = 222;
+    pub const MUNMAP: usize = 215;
     pub const RT_SIGACTION: usize = 134;
     pub const RT_SIGPROCMASK: usize = 135;
     pub const SENDTO: usize = 206;
@@ -395,20 +397,31 @@ pub fn send_record(socket: i32, bytes: &[u8], fd: Option<i32>) -> isize {
 
 /// Receive one message into `bytes` and its fds, close-on-exec. Returns (bytes, fds).
 pub fn receive(socket: i32, bytes: &mut [u8], fds: &mut ManyFds) -> (isize, usize) {
-    let iov = [bytes.as_mut_ptr() as usize, bytes.len()];
+    // SAFETY: there is no rest.
+    unsafe { receive_long(socket, bytes, (0, 0), fds) }
+}
+
+/// The same of a message that goes on: what `bytes` can't take goes to the address and up to the length in `rest`.
+///
+/// # Safety
+/// That memory must be mapped, writable, and nobody's.
+pub unsafe fn receive_long(socket: i32, bytes: &mut [u8], rest: (u64, usize), fds: &mut ManyFds) -> (isize, usize) {
+    let (address, length) = rest;
+    let iov = [bytes.as_mut_ptr() as usize, bytes.len(), address as usize, length];
     let mut message = MsgHdr {
         name: 0,
         name_length: 0,
         pad: 0,
         iov: iov.as_ptr() as usize,
-        iov_length: 1,
+        iov_length: if length > 0 { 2 } else { 1 },
         control: &raw mut *fds as usize,
         control_length: core::mem::size_of::<ManyFds>(),
         flags: 0,
         pad2: 0,
     };
     loop {
-        // SAFETY: the message names an iovec of `bytes` and a control buffer of the length given, both borrowed mutably.
+        // SAFETY: the message names an iovec of `bytes` and a control buffer of the length given, both borrowed mutably, and
+        // one that the caller answers for.
         let got = unsafe { call(nr::RECVMSG, [socket as usize, &raw mut message as usize, MSG_CMSG_CLOEXEC, 0, 0, 0]) };
         if got == EINTR {
             continue;
@@ -633,6 +646,12 @@ pub fn map_empty(address: u64, length: usize) -> bool {
         )
     };
     at == address as isize
+}
+
+/// Undo [`map_empty`].
+pub fn unmap(address: u64, length: usize) -> bool {
+    // SAFETY: nothing of this program's lies at the addresses of the wire, but what was mapped there on purpose.
+    unsafe { call(nr::MUNMAP, [address as usize, length, 0, 0, 0, 0]) == 0 }
 }
 
 /// pread(2) of `length` bytes from the beginning of `fd` to `address`. Whether all came.

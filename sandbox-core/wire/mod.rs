@@ -9,7 +9,7 @@
 pub const MAGIC: u64 = 0x0044_4C4F_464E_4950;
 
 /// Changes with every change of a layout or of the meaning of a pseudo call.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// Where init maps the plan. Blobs inside the plan hold absolute addresses, so that init relocates nothing.
 pub const PLAN_ADDR: u64 = 0x10_0000_0000;
@@ -32,6 +32,9 @@ pub const SHEPHERDS_MAX: usize = 1024;
 /// A plan larger than this is refused by both sides.
 pub const PLAN_MAX: usize = 16 << 20;
 
+/// A plan up to this long is part of the start message, behind the record; a longer one is a sealed file, its last fd.
+pub const MESSAGE_MAX: usize = 64 << 10;
+
 /// The control socket's number in init.
 pub const CONTROL_FD: i32 = 3;
 
@@ -41,8 +44,11 @@ pub const DOORBELL_FD: i32 = 4;
 /// How many fds one message may carry (`SCM_MAX_FD`).
 pub const FDS_MAX: usize = 253;
 
-/// The fds that every start message begins with: the plan, the doorbell, a pidfd of the host.
-pub const FIXED_FDS: usize = 3;
+/// The fds that every start message begins with: the doorbell, a pidfd of the host.
+pub const FIXED_FDS: usize = 2;
+
+/// How many fds may have names: one more is the plan, where it is a file.
+pub const NAMED_FDS_MAX: usize = FDS_MAX - FIXED_FDS - 1;
 
 /// At the start of the plan. All offsets are absolute addresses in init's address space.
 #[repr(C)]
@@ -174,7 +180,7 @@ pub struct Record {
     pub kind: u32,
     /// `FAIL`: the typed operation. `EXIT`: the wait status. `END`: PID 1's wait status. `START`: bytes of the plan.
     pub value: u32,
-    /// `FAIL`: the errno. `END`, `KILL`: one of `CAUSE_*`. `START`: how many fds come along. `EXIT`: 1 if the usage is final.
+    /// `FAIL`: the errno. `END`, `KILL`: one of `CAUSE_*`. `START`: how many fds come along, the plan not counted. `EXIT`: 1 if the usage is final.
     pub detail: u32,
     /// `FAIL` of an exec: 1 if the program is there although the kernel said ENOENT. `START`: [`VERSION`]. `EXIT` of a
     /// shepherd: 1 if it is free for another payload.

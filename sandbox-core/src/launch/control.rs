@@ -6,11 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
 use nix::sys::time::{TimeSpec, TimeValLike};
 
+use super::image::{seal, write_all};
 use crate::cancel::Canceller;
 use crate::plan::Handed;
 use crate::wire::{self, RawUsage, Record};
@@ -133,13 +135,22 @@ impl Control {
         self.socket.as_fd()
     }
 
-    /// Send the plan and every fd it names.
-    pub fn send_start(&self, plan_length: usize, fds: &[RawFd]) -> nix::Result<()> {
+    /// Send the plan and every fd it names: as one message, or where that is too long for the socket, as a file.
+    pub fn send_start(&self, plan: &[u8], mut fds: Vec<RawFd>) -> nix::Result<()> {
         let mut record = Record::new(wire::RECORD_START);
-        record.value = plan_length as u32;
+        record.value = plan.len() as u32;
         record.detail = fds.len() as u32;
         record.extra = wire::VERSION;
-        self.send(&record, fds)
+        if plan.len() <= wire::MESSAGE_MAX {
+            match self.send_with(&record, plan, &fds) {
+                // The administrator has made sockets smaller (net.core.wmem_default).
+                Err(Errno::EMSGSIZE) => {}
+                sent => return sent,
+            }
+        }
+        let file = sealed(plan)?;
+        fds.push(file.as_raw_fd());
+        self.send(&record, &fds)
     }
 
     /// Tell a new init to be a holder.
@@ -193,12 +204,16 @@ impl Control {
     }
 
     fn send(&self, record: &Record, fds: &[RawFd]) -> nix::Result<()> {
+        self.send_with(record, &[], fds)
+    }
+
+    fn send_with(&self, record: &Record, rest: &[u8], fds: &[RawFd]) -> nix::Result<()> {
         let bytes = record.to_bytes();
+        let parts = [IoSlice::new(&bytes), IoSlice::new(rest)];
         let rights = [ControlMessage::ScmRights(fds)];
         let control = if fds.is_empty() { &[][..] } else { &rights[..] };
         loop {
-            let sent =
-                sendmsg::<()>(self.socket.as_raw_fd(), &[IoSlice::new(&bytes)], control, MsgFlags::MSG_NOSIGNAL, None);
+            let sent = sendmsg::<()>(self.socket.as_raw_fd(), &parts, control, MsgFlags::MSG_NOSIGNAL, None);
             match sent {
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR) => {}
@@ -260,6 +275,14 @@ impl Control {
             return Some(message);
         }
     }
+}
+
+/// A plan as a file in memory, never to change.
+fn sealed(plan: &[u8]) -> nix::Result<OwnedFd> {
+    let fd = memfd_create(c"pinfold-plan", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    write_all(&fd, plan)?;
+    seal(&fd)?;
+    Ok(fd)
 }
 
 /// ppoll(2) until something happens or `deadline` passes (ETIMEDOUT). Interrupted waits go on.

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use crate::plan::{Ends, Handed, Step, Template};
 
-use super::{Control, GRACE, Image, Message, Silence, sealed_plan, until_gone_or_killed};
+use super::{Control, GRACE, Image, Message, Silence, until_gone_or_killed};
 
 /// It makes files and opens them, but a file system may be slow: nanoseconds.
 pub(super) const PATIENCE: u64 = 30 * 1_000_000_000;
@@ -29,15 +29,14 @@ pub(super) fn send(
 ) -> nix::Result<(Control, OwnedFd)> {
     let names: Vec<String> = passed.iter().map(|(name, _)| (*name).to_owned()).collect();
     let bytes = Template::new(steps, &names, None).finish(&[], 0, Ends::default(), None);
-    let plan = sealed_plan(&bytes)?;
     let (control, inits) = Control::pair()?;
     let host = crate::sys::pidfd_open(std::process::id() as i32)?;
     let (_, process) = image.start(&inits)?;
     drop(inits);
     // Nobody watches: the host's pidfd stands in for the doorbell.
-    let mut fds = vec![plan.as_raw_fd(), host.as_raw_fd(), host.as_raw_fd()];
+    let mut fds = vec![host.as_raw_fd(), host.as_raw_fd()];
     fds.extend(passed.iter().map(|(_, fd)| fd.as_raw_fd()));
-    if let Err(errno) = control.send_start(bytes.len(), &fds) {
+    if let Err(errno) = control.send_start(&bytes, fds) {
         drop(control);
         until_gone_or_killed(&process, GRACE);
         return Err(errno);

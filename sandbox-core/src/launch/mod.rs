@@ -19,7 +19,6 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nix::errno::Errno;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::cancel::Canceller;
@@ -272,7 +271,7 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
     }
     start.host_operations()?;
     let bytes = start.plan.lower(start.ends(), start.fault);
-    let plan = start.plan_fd(&bytes)?;
+    start.check_length(&bytes)?;
     let (control, inits) = Control::pair().map_err(call("socketpair"))?;
     let (doorbell, inits_doorbell) = start.doorbell_pair()?;
     let host = crate::sys::pidfd_open(std::process::id() as i32).map_err(call("pidfd_open"))?;
@@ -292,14 +291,14 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
     };
     // Where nobody watches, the host's pidfd stands in for the doorbell: to ring it does nothing (ENOTSOCK).
     let ringing = inits_doorbell.as_ref().unwrap_or(&host);
-    let mut fds = vec![plan.as_raw_fd(), ringing.as_raw_fd(), host.as_raw_fd()];
+    let mut fds = vec![ringing.as_raw_fd(), host.as_raw_fd()];
     for name in &start.plan.base.passed {
         match start.passed.get(name) {
             Some(fd) => fds.push(fd.as_raw_fd()),
             None => return Err(start.abandon(&control, &keeper, unattached(name))),
         }
     }
-    if let Err(errno) = control.send_start(bytes.len(), &fds) {
+    if let Err(errno) = control.send_start(&bytes, fds) {
         let error = match errno {
             // It did not even read the plan.
             Errno::EPIPE | Errno::ECONNRESET => ended_early(),
@@ -307,7 +306,7 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
         };
         return Err(start.abandon(&control, &keeper, error));
     }
-    drop((plan, inits_doorbell, host));
+    drop((inits_doorbell, host));
     // While init is busy.
     start.kept.sweep();
     if let Some(group) = &start.settled.group {
@@ -392,7 +391,7 @@ impl Start<'_> {
         Ok(slots)
     }
 
-    fn plan_fd(&self, bytes: &[u8]) -> Result<OwnedFd> {
+    fn check_length(&self, bytes: &[u8]) -> Result<()> {
         if bytes.len() > crate::wire::PLAN_MAX {
             return Err(Error::new(
                 ErrorKind::Config,
@@ -401,7 +400,7 @@ impl Start<'_> {
             )
             .with_hint("large files belong into a mounted directory, not into the config"));
         }
-        sealed_plan(bytes).map_err(call("make a file of the plan"))
+        Ok(())
     }
 
     /// From the plan to the exec.
@@ -506,14 +505,6 @@ fn failed(host: &HostCaps, plan: &Plan, index: usize, step: &Step, errno: i32, p
         Some(hint) => error.with_hint(hint),
         None => error,
     }
-}
-
-/// A plan as init takes it: in memory, never to change.
-fn sealed_plan(bytes: &[u8]) -> nix::Result<OwnedFd> {
-    let fd = memfd_create(c"pinfold-plan", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-    write_all(&fd, bytes)?;
-    seal(&fd)?;
-    Ok(fd)
 }
 
 /// Start init: its pid and a pidfd. It waits for what comes over the control socket.

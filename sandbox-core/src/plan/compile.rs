@@ -140,8 +140,8 @@ fn compile(settled: &Settled, facts: &Facts, filter: Option<&Filter>, then: Then
     // One that a payload has may be a namespace to join as well.
     let mut once = BTreeSet::new();
     passed.retain(|name| once.insert(name.clone()));
-    if passed.len() + crate::wire::FIXED_FDS > crate::wire::FDS_MAX {
-        let most = crate::wire::FDS_MAX - crate::wire::FIXED_FDS;
+    let most = crate::wire::NAMED_FDS_MAX;
+    if passed.len() > most {
         return Err(Error::new(
             ErrorKind::Config,
             Stage::Compile,
