@@ -70,13 +70,13 @@ impl Agent {
     /// Kill everything, say what it used, and be gone.
     fn end(&self) -> ! {
         if self.own {
-            reaper::end(Some(-1))
+            reaper::end(Some(-1), None)
         }
         // Without a namespace of our own the keeper ends the group; ours are the shepherds, and whom they hold falls to it.
         for &pid in self.shepherds.iter().filter(|&&pid| pid > 0) {
             sys::kill(pid, sys::SIGKILL);
         }
-        reaper::end(None)
+        reaper::end(None, None)
     }
 
     fn reap(&mut self) {

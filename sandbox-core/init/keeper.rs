@@ -6,8 +6,8 @@ use crate::send;
 use crate::start::{HOST_FD, Plan};
 use crate::sys::{self, POLLERR, POLLHUP, POLLIN, PollFd};
 use crate::wire::{
-    CAUSE_CPU_TIME, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, FLAG_PAYLOAD_IS_PID1, RECORD_END, RECORD_EXEC,
-    RECORD_EXIT, RECORD_KILL, RECORD_USAGE, Record,
+    CAUSE_CPU_TIME, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, FLAG_END_ONLY, FLAG_PAYLOAD_IS_PID1, RECORD_END,
+    RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_USAGE, Record,
 };
 
 const PID1_FD: i32 = 6;
@@ -117,6 +117,9 @@ pub fn keep(plan: &Plan, pid1: i32) -> ! {
     let mut record = Record::new(RECORD_END);
     record.value = status;
     record.detail = cause;
+    if plan.header.flags & FLAG_END_ONLY != 0 {
+        record.executed = crate::walk::executed();
+    }
     send(&mut record, None);
     sys::exit(0)
 }

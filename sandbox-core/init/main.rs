@@ -48,7 +48,7 @@ pub extern "C" fn begin() -> ! {
 /// Walk on from call `at`, then be what the walk has made of this process.
 pub fn go_on(plan: &start::Plan, at: u32, role: walk::Role) -> ! {
     match walk::walk(plan, at, role) {
-        walk::End::Started { payload } => reaper::reap(plan, payload),
+        walk::End::Started { payload } => reaper::reap(plan, payload, None),
         walk::End::Failed(failure) => {
             report(&failure);
             sys::exit(1)

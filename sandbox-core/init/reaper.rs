@@ -4,6 +4,7 @@
 use crate::send;
 use crate::start::Plan;
 use crate::sys::{self, POLLERR, POLLHUP, POLLIN, PollFd};
+use crate::walk::Birth;
 use crate::wire::{CONTROL_FD, DOORBELL_FD, FLAG_OWN_PID_NAMESPACE, RECORD_EXIT, RECORD_USAGE, RawUsage, Record};
 
 /// Where PID 1 and its children read their signals.
@@ -23,7 +24,8 @@ pub fn owns_namespace(plan: &Plan) -> bool {
     plan.header.flags & FLAG_OWN_PID_NAMESPACE != 0 && sys::getpid() == 1
 }
 
-pub fn reap(plan: &Plan, payload: i32) -> ! {
+/// `birth`: of a payload whose exec nobody has waited for.
+pub fn reap(plan: &Plan, payload: i32, birth: Option<&Birth<'_>>) -> ! {
     let own = owns_namespace(plan);
     let signals = sys::signalfd_all();
     sys::place(signals as i32, SIGNAL_FD);
@@ -49,7 +51,7 @@ pub fn reap(plan: &Plan, payload: i32) -> ! {
         match sys::next_signal(SIGNAL_FD) {
             None => {}
             Some(signal) if signal.number == sys::SIGCHLD_NUMBER => {}
-            Some(signal) if is_end(&signal) => end(Some(if own { -1 } else { payload })),
+            Some(signal) if is_end(&signal) => end(Some(if own { -1 } else { payload }), birth),
             Some(other) => {
                 sys::kill(payload, other.number);
                 continue;
@@ -61,14 +63,18 @@ pub fn reap(plan: &Plan, payload: i32) -> ! {
                 break;
             }
             if pid == payload as isize {
-                finish(own, status);
+                finish(own, status, birth);
             }
         }
     }
 }
 
 /// The payload has ended: say so at once, then end the rest and say what all of it used.
-fn finish(own: bool, status: u32) -> ! {
+fn finish(own: bool, status: u32, birth: Option<&Birth<'_>>) -> ! {
+    if let Some(failure) = birth.and_then(Birth::failure) {
+        crate::report(&failure);
+        sys::exit(1);
+    }
     // Every orphan is our child: where there is none (ECHILD), there is nobody to kill. kill(-1) walks over all processes
     // of the machine.
     let mut others = sys::wait(-1, false).0;
@@ -79,6 +85,7 @@ fn finish(own: bool, status: u32) -> ! {
     let mut record = Record::new(RECORD_EXIT);
     record.value = status;
     record.detail = u32::from(alone);
+    record.executed = birth.map_or(0, Birth::executed);
     record.usage = usage();
     send(&mut record, None);
     if !alone {
@@ -91,7 +98,11 @@ fn finish(own: bool, status: u32) -> ! {
 }
 
 /// Kill the tree (-1: all there is), wait for it, and say what it used; the keeper says why.
-pub fn end(tree: Option<i32>) -> ! {
+/// `birth`: as for [`reap`].
+pub fn end(tree: Option<i32>, birth: Option<&Birth<'_>>) -> ! {
+    if let Some(birth) = birth {
+        birth.forget_unless_executed();
+    }
     if let Some(tree) = tree {
         sys::kill(tree, sys::SIGKILL);
     }

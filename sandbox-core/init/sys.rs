@@ -648,6 +648,18 @@ pub fn map_empty(address: u64, length: usize) -> bool {
     at == address as isize
 }
 
+/// Map zeroed memory at exactly `address` that stays common to this process and its children.
+pub fn map_shared(address: u64, length: usize) -> bool {
+    const PROT_READ_WRITE: usize = 3;
+    const SHARED_ANONYMOUS_FIXED_NOREPLACE: usize = 0x1 | 0x20 | 0x10_0000;
+    let nowhere = -1isize as usize;
+    // SAFETY: NOREPLACE: nothing of this program's can lie under the new mapping.
+    let at = unsafe {
+        call(nr::MMAP, [address as usize, length, PROT_READ_WRITE, SHARED_ANONYMOUS_FIXED_NOREPLACE, nowhere, 0])
+    };
+    at == address as isize
+}
+
 /// Undo [`map_empty`].
 pub fn unmap(address: u64, length: usize) -> bool {
     // SAFETY: nothing of this program's lies at the addresses of the wire, but what was mapped there on purpose.

@@ -3,9 +3,9 @@
 use crate::start::{HOST_FD, Plan};
 use crate::sys::{self, POLLIN, PollFd};
 use crate::wire::{
-    CONTROL_FD, FLAG_END_ONLY, FLAG_PAYLOAD_IS_PID1, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE, PSEUDO_DEPUTIZE,
-    PSEUDO_EXEC, PSEUDO_PID, PSEUDO_READY, PSEUDO_SEND, PSEUDO_SERVE, PSEUDO_START, PlanHeader, RECORD_EXEC, RECORD_FD,
-    RECORD_GO, RECORD_READY, RawOp, Record,
+    CONTROL_FD, EXECUTED_ADDR, FLAG_END_ONLY, FLAG_PAYLOAD_IS_PID1, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE,
+    PSEUDO_DEPUTIZE, PSEUDO_EXEC, PSEUDO_PID, PSEUDO_READY, PSEUDO_SEND, PSEUDO_SERVE, PSEUDO_START, PlanHeader,
+    RECORD_EXEC, RECORD_FD, RECORD_GO, RECORD_READY, RawOp, Record,
 };
 use crate::{Failure, report, send};
 
@@ -31,6 +31,8 @@ const EPROTO: i32 = 71;
 const EACCES: i32 = 13;
 const ENOENT: i32 = 2;
 const ENOTDIR: i32 = 20;
+const ENOMEM: i32 = 12;
+const CLONE_VM: u64 = 0x100;
 pub const ECANCELED: i32 = 125;
 
 /// Carry out the plan from call `at` on.
@@ -58,7 +60,15 @@ pub fn walk(plan: &Plan, mut at: u32, role: Role) -> End {
             }
             PSEUDO_START if role == Role::Pid1 => {
                 let mut birth = Birth::new(plan, at);
-                if let Err(failure) = birth.begin(true).and_then(|()| birth.finish(None, || false)) {
+                let end_only = plan.header.flags & FLAG_END_ONLY != 0;
+                if let Err(failure) = birth.begin(!end_only) {
+                    return End::Failed(failure);
+                }
+                if end_only {
+                    // Nobody waits for the exec. It needs `birth`: this frame stays until the process ends.
+                    crate::reaper::reap(plan, birth.pid, Some(&birth));
+                }
+                if let Err(failure) = birth.finish(None, || false) {
                     return End::Failed(failure);
                 }
                 send(&mut Record::new(RECORD_EXEC), Some(birth.pidfd));
@@ -68,8 +78,7 @@ pub fn walk(plan: &Plan, mut at: u32, role: Role) -> End {
             PSEUDO_DEPUTIZE if role == Role::Keeper => deputize(args),
             PSEUDO_EXEC if role != Role::Keeper => {
                 if plan.header.flags & FLAG_END_ONLY != 0 {
-                    // SAFETY: nobody reads it before this process has executed or ended.
-                    unsafe { core::ptr::write_volatile(&raw mut EXECUTED, sys::monotonic()) };
+                    note_exec(sys::monotonic());
                 }
                 let (errno, extra) = execute(args);
                 return End::Failed(Failure { op: op.op.into(), errno, extra });
@@ -98,6 +107,13 @@ static mut PID1_STACK: [u8; 32 << 10] = [0; 32 << 10];
 fn create_pid1([flags, cgroup, ..]: [u64; 6], start: &mut Start<'_>, pidfd: &mut i32) -> isize {
     // SAFETY: only PID 1 runs on this stack, and a keeper creates one PID 1.
     let stack = unsafe { &mut *&raw mut PID1_STACK };
+    if flags & CLONE_VM == 0 && start.plan.header.flags & FLAG_END_ONLY != 0 {
+        if !sys::map_shared(EXECUTED_ADDR, size_of::<u64>()) {
+            return -(ENOMEM as isize);
+        }
+        // SAFETY: this process has one thread.
+        unsafe { APART = true };
+    }
     let body = if start.plan.header.flags & FLAG_PAYLOAD_IS_PID1 == 0 { pid1 } else { payload };
     sys::clone_process(flags, cgroup, stack, pidfd, body, &raw mut *start as usize)
 }
@@ -217,6 +233,28 @@ static mut PAYLOAD_STACK: [u8; 16 << 10] = [0; 16 << 10];
 /// When the payload's process was about to execute, where its plan has FLAG_END_ONLY.
 static mut EXECUTED: u64 = 0;
 
+/// Whether that stands at EXECUTED_ADDR instead, for a keeper that does not share this memory.
+static mut APART: bool = false;
+
+/// The cell of that time.
+fn exec_time() -> *mut u64 {
+    // SAFETY: written by a keeper before there was another process.
+    if unsafe { APART } { EXECUTED_ADDR as *mut u64 } else { &raw mut EXECUTED }
+}
+
+/// 0: there was none.
+fn note_exec(time: u64) {
+    // SAFETY: a whole, aligned word that is mapped for it. Whoever else has it reads it only once the payload's process has
+    // executed or ended.
+    unsafe { core::ptr::write_volatile(exec_time(), time) };
+}
+
+/// When it executed; 0: it has not.
+pub fn executed() -> u64 {
+    // SAFETY: as above; a word is never seen half written.
+    unsafe { core::ptr::read_volatile(exec_time()) }
+}
+
 /// A payload's process from its birth on. Until its exec it shares this memory, and it and the kernel write to this: it
 /// must stay where it is.
 pub struct Birth<'a> {
@@ -236,8 +274,7 @@ impl<'a> Birth<'a> {
     pub fn begin(&mut self, handle: bool) -> Result<(), Failure> {
         // SAFETY: this process has one thread, and no process of an earlier birth shares its memory any more.
         let stack = unsafe { &mut *&raw mut PAYLOAD_STACK };
-        // SAFETY: as above.
-        unsafe { core::ptr::write_volatile(&raw mut EXECUTED, 0) };
+        note_exec(0);
         let start = &raw mut self.start as usize;
         let pid = sys::clone_shared(stack, handle.then_some(&mut self.pidfd), &mut self.using, payload, start);
         if pid < 0 {
@@ -272,8 +309,14 @@ impl<'a> Birth<'a> {
 
     /// When it executed.
     pub fn executed(&self) -> u64 {
-        // SAFETY: the process, the only writer beside `begin`, has executed or ended.
-        unsafe { core::ptr::read_volatile(&raw const EXECUTED) }
+        executed()
+    }
+
+    /// It is killed, and what it has noted does not count unless it has executed.
+    pub fn forget_unless_executed(&self) {
+        if !self.is_executed() {
+            note_exec(0);
+        }
     }
 
     /// The end of one that has not executed, and may no longer.

@@ -415,7 +415,17 @@ impl Command {
         let settled = &sandbox.settled;
         let (fault, cancel) = (self.fault, self.cancel.as_ref());
         // Who waits for the end anyway is not woken for the exec.
-        let end_only = self.session.is_some() && watched == Watched::ByUs && !plan.hands(Handed::Terminal);
+        let end_only = watched == Watched::ByUs
+            && match self.session {
+                Some(_) => !plan.hands(Handed::Terminal),
+                // Not where somebody may have to be told that it never came to the exec: with a deadline, or something that
+                // cancels. Init proves what it is by asking. In a new time namespace the exec would be told by another clock.
+                None => {
+                    let waits = deadline.is_none() && self.cancel.is_none();
+                    let same_clock = spec.namespaces.time != Namespace::New;
+                    waits && same_clock && spec.process.init && plan.asks() && !plan.hands_anything()
+                }
+            };
         let unproven = end_only.then(|| {
             let (sandbox, plan) = (Arc::clone(&sandbox), Arc::clone(&plan));
             Unproven { deadline, explain: Box::new(move |failure| explain(&sandbox.settled, &plan, failure)) }
@@ -454,6 +464,7 @@ impl Command {
                     cancel,
                     fault,
                     host_fault: self.host_fault,
+                    unproven,
                     claims: Vec::new(),
                 })?;
                 let root = kept::reach(&mut handed, settled, &sandbox.image)

@@ -1,7 +1,7 @@
 //! Owns: which paths of /proc and /sys are hidden or read-only by default.
 //! Must not: know which of them this host has, or how they are covered.
 
-/// Paths below /proc that are hidden from the payload: a directory behind an empty read-only tmpfs, a file behind /dev/null.
+/// Paths below /proc that are hidden from the payload: a directory behind an empty read-only one, a file behind /dev/null.
 ///
 /// The union of what moby, containerd and runc mask by default (moby `oci/defaults.go`); `interrupts` since
 /// GHSA-6fw5-f8r9-fgfm (timing of other people's key strokes).

@@ -23,6 +23,9 @@ pub const TABLE_ADDR: u64 = 0x12_0000_0000;
 /// How long that memory is: two values of the kernel's largest (64 KiB), and some.
 pub const TABLE_SIZE: usize = 160 << 10;
 
+/// Where a keeper and a PID 1 that does not share its memory have the time of the payload's exec in common.
+pub const EXECUTED_ADDR: u64 = 0x13_0000_0000;
+
 /// Where the processes that start a session's payloads have the Landlock ruleset.
 pub const RULESET_FD: i32 = 7;
 
@@ -89,8 +92,8 @@ pub const FLAG_OWN_PID_NAMESPACE: u64 = 1;
 /// `PSEUDO_CLONE`) and says how it ended.
 pub const FLAG_PAYLOAD_IS_PID1: u64 = 2;
 
-/// The host waits for the end of a session's payload and for nothing before it: its shepherd does not tell of the exec, makes
-/// no pidfd and rings no bell, and is not woken for it. The payload notes the time; EXIT and END say it.
+/// The host waits for the payload's end and for nothing before it: PID 1, or in a session its shepherd, does not tell of the exec,
+/// makes no pidfd, and is not woken for it. The payload notes the time; EXIT and END say it.
 pub const FLAG_END_ONLY: u64 = 4;
 
 /// One system call of the plan.
@@ -187,7 +190,7 @@ pub struct Record {
     pub extra: u32,
     /// CLOCK_MONOTONIC nanoseconds at which it was sent.
     pub time: u64,
-    /// `EXIT`, `END` of a payload with [`FLAG_END_ONLY`]: CLOCK_MONOTONIC nanoseconds of its exec; otherwise 0.
+    /// `EXIT`, `END` of a payload with [`FLAG_END_ONLY`]: CLOCK_MONOTONIC nanoseconds of its exec, if it came to that; otherwise 0.
     pub executed: u64,
     /// `EXIT`, `USAGE`: of the payload's tree, as far as it was reaped.
     pub usage: RawUsage,

@@ -331,6 +331,7 @@ fn secrets_of_the_kernel_are_masked() {
         ("empty:/proc/timer_list", "ok|ENOENT"),
         ("list:/proc/scsi", "ok|ENOENT"),
         ("list:/proc/acpi", "ok|ENOENT"),
+        ("open-w:/proc/acpi/file", "EROFS|ENOENT|EACCES"),
         ("open-w:/proc/sys/kernel/core_pattern", "EACCES"),
         ("open-w:/proc/self/oom_score_adj", "ok"),
     ];

@@ -167,12 +167,12 @@ pub fn plan_wire(data: &[u8]) {
     let fault = choices.flip().then(|| (choices.below(64), choices.below(133) as i32 + 1));
     if let Some(Random { plan, .. }) = random_plan(&mut choices) {
         let fault = fault.map(|(step, errno)| (step % plan.step_count(), errno));
-        let bytes = plan.lower(ends, fault);
+        let bytes = plan.lower(ends, false, fault);
         let decoded = invariants::decode(&bytes).expect("what was lowered decodes");
         assert_eq!(decoded.header.deadline, ends.deadline);
         assert_eq!(decoded.encode(&bytes), bytes, "what was decoded encodes as it was");
         assert!(decoded.ops.iter().all(|op| usize::from(op.op) < plan.step_count()), "calls name operations");
-        assert_eq!(bytes, plan.lower(ends, fault), "the same plan is the same bytes");
+        assert_eq!(bytes, plan.lower(ends, false, fault), "the same plan is the same bytes");
     }
 }
 

@@ -329,4 +329,43 @@ mod tests {
         record.value = 99;
         assert!(decode(&record.to_bytes(), vec![fd()]).is_none(), "an unknown tag");
     }
+
+    /// What arrives at init's end: how many bytes behind the record, and the fds.
+    fn start_received(socket: &OwnedFd) -> (usize, Vec<OwnedFd>) {
+        let mut bytes = vec![0; Record::SIZE + wire::MESSAGE_MAX];
+        let mut space = nix::cmsg_space!([RawFd; 4]);
+        let mut buffers = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut space), flags).expect("it arrives");
+        let mut fds = Vec::new();
+        for rights in message.cmsgs().expect("whole") {
+            if let ControlMessageOwned::ScmRights(numbers) = rights {
+                fds.extend(numbers.into_iter().map(crate::sys::adopt));
+            }
+        }
+        (message.bytes - Record::SIZE, fds)
+    }
+
+    #[test]
+    fn a_long_plan_is_a_file() {
+        let (control, inits) = Control::pair().expect("a pair");
+        let (one, two) = (fd(), fd());
+        let named = || vec![one.as_raw_fd(), two.as_raw_fd()];
+        let long = vec![7; wire::MESSAGE_MAX + 1];
+        control.send_start(&long[1..], named()).expect("it fits");
+        let (behind, fds) = start_received(&inits);
+        assert_eq!((behind, fds.len()), (wire::MESSAGE_MAX, 2), "as one message");
+
+        control.send_start(&long, named()).expect("as a file");
+        let (behind, fds) = start_received(&inits);
+        assert_eq!((behind, fds.len()), (0, 3), "with the file as the last fd");
+        let mut file = std::fs::File::from(fds.into_iter().next_back().expect("three"));
+        std::io::Seek::rewind(&mut file).expect("a file");
+        assert_eq!(std::io::read_to_string(file).expect("readable").len(), long.len());
+
+        // Where the administrator has made sockets small, earlier.
+        nix::sys::socket::setsockopt(&control.socket, nix::sys::socket::sockopt::SndBuf, &4096).expect("settable");
+        control.send_start(&long[..20_000], named()).expect("as a file");
+        assert_eq!(start_received(&inits).0, 0);
+    }
 }

@@ -115,6 +115,7 @@ impl Live {
             cancel,
             fault: None,
             host_fault: None,
+            unproven: None,
             claims: Vec::new(),
         };
         let Set { link, held, handed, .. } = set_up(start)?;

@@ -74,6 +74,15 @@ pub(crate) struct Held {
     pub own_pids: bool,
 }
 
+impl Held {
+    /// What was told of a payload whose end alone was waited for: `judged`, and if that says nothing, whether there was one.
+    pub fn was_set_up(&self, judged: Result<()>, executed: bool) -> Result<()> {
+        judged
+            .and_then(|()| if executed { Ok(()) } else { Err(ended_early()) })
+            .map_err(|error| group::blame(error, self.group.as_deref()))
+    }
+}
+
 /// Where a payload runs.
 #[derive(Debug)]
 pub(crate) enum Home {
@@ -167,6 +176,8 @@ pub(crate) struct Start<'a> {
     pub cancel: Option<&'a Canceller>,
     pub fault: Option<Fault>,
     pub host_fault: Option<Fault>,
+    /// Set: the end alone is waited for.
+    pub unproven: Option<Unproven>,
     /// Locks on what this sandbox alone may use; to begin with, none.
     pub claims: Vec<OwnedFd>,
 }
@@ -234,8 +245,8 @@ pub(crate) fn until_gone(keeper: &OwnedFd, deadline: u64) {
 /// Carry out the plan, up to the payload's exec.
 pub(crate) fn launch(start: Start<'_>) -> Result<(Running, Handover)> {
     let called = start.called;
-    let Set { link, held, executed: (executed, payload), mut handed } = set_up(start)?;
-    if payload.is_none() {
+    let Set { link, held, executed, payload, mut handed, unproven } = set_up(start)?;
+    if payload.is_none() && unproven.is_none() {
         return Err(garbled());
     }
     let (link, home, terminal) = (Arc::new(link), Home::Sandbox(held), handed.fds.remove(&Handed::Terminal));
@@ -246,8 +257,8 @@ pub(crate) fn launch(start: Start<'_>) -> Result<(Running, Handover)> {
             home,
             terminal,
             called,
-            executed: Some(executed),
-            unproven: None,
+            executed,
+            unproven,
             oom_kills_before: 0,
             killings_before: 0,
             group: None,
@@ -260,9 +271,12 @@ pub(crate) fn launch(start: Start<'_>) -> Result<(Running, Handover)> {
 struct Set {
     link: Link,
     held: Held,
-    /// When, and the payload's pidfd; without one it is a session that is open.
-    executed: (u64, Option<OwnedFd>),
+    /// When. None: that is told with the end.
+    executed: Option<u64>,
+    /// None: it is a session that is open, or the end alone is waited for.
+    payload: Option<OwnedFd>,
     handed: Handover,
+    unproven: Option<Unproven>,
 }
 
 fn set_up(mut start: Start<'_>) -> Result<Set> {
@@ -270,7 +284,7 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
         return Err(cancelled());
     }
     start.host_operations()?;
-    let bytes = start.plan.lower(start.ends(), start.fault);
+    let bytes = start.plan.lower(start.ends(), start.unproven.is_some(), start.fault);
     start.check_length(&bytes)?;
     let (control, inits) = Control::pair().map_err(call("socketpair"))?;
     let (doorbell, inits_doorbell) = start.doorbell_pair()?;
@@ -324,7 +338,7 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
             let own_pids = start.plan.base.own_pid_namespace;
             let held = Held { keeper, group: group.map(Arc::new), own_pids };
             let handed = Handover { fds: handed, claims };
-            Ok(Set { link, held, executed: (executed, payload), handed })
+            Ok(Set { link, held, executed, payload, handed, unproven: start.unproven })
         }
         Err(error) => Err(start.abandon(&control, &keeper, group::blame(error, group.as_ref()))),
     }
@@ -403,8 +417,12 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// From the plan to the exec.
-    fn converse(&self, control: &Control, pid: i32) -> Result<(u64, Option<OwnedFd>, BTreeMap<Handed, OwnedFd>)> {
+    /// From the plan to the exec; where the end alone is waited for, until nothing is to be done for it any more.
+    fn converse(
+        &self,
+        control: &Control,
+        pid: i32,
+    ) -> Result<(Option<u64>, Option<OwnedFd>, BTreeMap<Handed, OwnedFd>)> {
         let mut handed = BTreeMap::new();
         loop {
             match control.receive(self.deadline, self.cancel) {
@@ -414,13 +432,16 @@ impl Start<'_> {
                     }
                     self.map_mounts(pid)?;
                     control.send_go().map_err(call("send to init"))?;
+                    if self.unproven.is_some() {
+                        return Ok((None, None, handed));
+                    }
                 }
                 // Once each, and only what the plan says.
                 Ok(Message::Fd { what, fd }) if self.plan.hands(what) && !handed.contains_key(&what) => {
                     handed.insert(what, fd);
                 }
-                Ok(Message::Exec { time, pidfd }) => return Ok((time, Some(pidfd), handed)),
-                Ok(Message::Open) => return Ok((crate::sys::monotonic(), None, handed)),
+                Ok(Message::Exec { time, pidfd }) => return Ok((Some(time), Some(pidfd), handed)),
+                Ok(Message::Open) => return Ok((Some(crate::sys::monotonic()), None, handed)),
                 Ok(Message::Fail { op, errno, present }) => {
                     let Some(step) = self.plan.step(op) else { return Err(garbled()) };
                     return Err(self.failed(self.plan.host_count() + op, step, errno, present));

@@ -214,7 +214,7 @@ fn rooted(all: &[&Step], pivot: usize) {
 
 /// The bytes that init gets are consistent with themselves.
 fn lowered(plan: &Plan, steps: usize) {
-    let bytes = plan.lower(Ends { deadline: 77, ..Ends::default() }, None);
+    let bytes = plan.lower(Ends { deadline: 77, ..Ends::default() }, false, None);
     let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
     assert_eq!((word(0), word(8) >> 32), (wire::MAGIC, bytes.len() as u64));
     let (ops, count) = (word(16), word(24) & 0xFFFF_FFFF);

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::idmap::MapWriter;
 use crate::rootfs::StackedLayer;
 use crate::spec::Propagation;
 use crate::wire::{FLAG_END_ONLY, FLAG_OWN_PID_NAMESPACE, FLAG_PAYLOAD_IS_PID1};
@@ -78,10 +79,21 @@ impl Plan {
         self.base.prepared.len() + self.base.host.len()
     }
 
-    /// The bytes that init gets.
-    pub(crate) fn lower(&self, ends: Ends, fault: Option<Fault>) -> Vec<u8> {
+    /// Whether init hands anything to the host.
+    pub(crate) fn hands_anything(&self) -> bool {
+        self.base.steps.iter().chain(&self.payload).any(|step| matches!(step.op, Op::SendFd { .. }))
+    }
+
+    /// Whether init asks the host for something before it starts the payload.
+    pub(crate) fn asks(&self) -> bool {
+        let asks = |op: &Op| matches!(op, Op::MapIds { maps } if maps.writer != MapWriter::Init);
+        self.base.steps.iter().any(|step| asks(&step.op))
+    }
+
+    /// The bytes that init gets. `end_only`: the host asks for nothing before the end.
+    pub(crate) fn lower(&self, ends: Ends, end_only: bool, fault: Option<Fault>) -> Vec<u8> {
         let base = &*self.base;
-        let mut flags = 0;
+        let mut flags = if end_only { FLAG_END_ONLY } else { 0 };
         if base.own_pid_namespace {
             flags |= FLAG_OWN_PID_NAMESPACE;
         }
@@ -98,7 +110,7 @@ impl Plan {
 
 impl Plan {
     /// The bytes that a shepherd gets for one more payload of a session, and the names of the fds that go along, in order.
-    /// `ends`: by the session's clock; `end_only`: the host asks for nothing before the end.
+    /// `ends`: by the session's clock.
     pub(crate) fn lower_run(&self, passed: &[String], ends: Ends, end_only: bool, fault: Option<Fault>) -> Vec<u8> {
         let flags = if end_only { FLAG_END_ONLY } else { 0 };
         lower::lower_run(passed, compile::RULESET_SLOT, self.base.steps.len(), &self.payload, ends, flags, fault)

@@ -216,7 +216,7 @@ proptest! {
     fn every_fault_stands_at_its_operation(config in configs(), at in 0usize..60, errno in 1i32..134) {
         let Some(plan) = plan(&config, &fakes::user()) else { return Ok(()) };
         let at = at % plan.step_count();
-        let (whole, faulty) = (plan.lower(Ends::default(), None), plan.lower(Ends::default(), Some((at, errno))));
+        let (whole, faulty) = (plan.lower(Ends::default(), false, None), plan.lower(Ends::default(), false, Some((at, errno))));
         prop_assert_eq!(faulty.len(), whole.len() + size_of::<wire::RawOp>());
     }
 }
@@ -226,5 +226,5 @@ fn lowering_is_deterministic() {
     let one = plan(&SandboxConfig::default(), &fakes::root()).expect("runs");
     let two = plan(&SandboxConfig::default(), &fakes::root()).expect("runs");
     let ends = Ends { deadline: 5, ..Ends::default() };
-    assert_eq!(one.lower(ends, None), two.lower(ends, None));
+    assert_eq!(one.lower(ends, false, None), two.lower(ends, false, None));
 }

@@ -517,7 +517,12 @@ impl Process {
                 (_, true) => Told::Killed,
                 _ => Told::Nothing,
             };
-            unproven.verdict(state.failure, told, executed)?;
+            let judged = unproven.verdict(state.failure, told, executed);
+            match &running.home {
+                // Without a word of the keeper's nothing is known.
+                Home::Sandbox(held) => held.was_set_up(judged, executed.is_some() || state.end.is_none())?,
+                Home::Session(_) => judged?,
+            }
         }
         let killed_at = state.end.as_ref().map(|end| end.time);
         let (ended, status, usage, over_at) = match (&state.exit, &state.end) {

@@ -103,3 +103,54 @@ fn set_mask(mask: u64) -> u64 {
     }
     before
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::fs::{File, Permissions};
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_child_has_the_fd_under_its_number() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("given");
+        std::fs::write(&path, "here").expect("writable");
+        for other in [true, false] {
+            let given = File::open(&path).expect("readable");
+            let number = if other { 3 } else { given.as_raw_fd() };
+            let program = directory.path().join(format!("program{number}"));
+            std::fs::write(&program, format!("#!/bin/sh\nread -r word <&{number}; [ \"$word\" = here ]\n"))
+                .expect("writable");
+            std::fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("ours");
+            let path = CString::new(program.as_os_str().as_encoded_bytes()).expect("no NUL");
+            let (pid, pidfd) = start(Program::Path(&path), c"sh", given.as_fd(), number).expect("it starts");
+            let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None).expect("a child");
+            assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)), "{status:?}");
+            assert!(super::super::reap(&pidfd).expect("a pidfd"), "it is gone");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_executed_leaves_nothing() {
+        let given = File::open("/dev/null").expect("every machine has it");
+        let failed = start(Program::Path(c"/nowhere"), c"nothing", given.as_fd(), 3);
+        assert_eq!(failed.expect_err("nothing there"), Errno::ENOENT);
+        assert_eq!(
+            start(Program::Fd(given.as_fd()), c"nothing", given.as_fd(), 3).expect_err("a device"),
+            Errno::EACCES
+        );
+    }
+
+    #[test]
+    fn the_mask_is_the_one_before() {
+        let before = set_mask(0);
+        set_mask(before);
+        let given = File::open("/dev/null").expect("every machine has it");
+        start(Program::Path(c"/nowhere"), c"nothing", given.as_fd(), 3).expect_err("nothing there");
+        let after = set_mask(before);
+        assert_eq!(after, before);
+    }
+}

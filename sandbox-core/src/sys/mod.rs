@@ -6,8 +6,8 @@
 //! NUL-terminated strings, so that no caller can hand in a closed number or a wild pointer.
 #![allow(unsafe_code)]
 
-mod bpf;
 mod birth;
+mod bpf;
 mod landlock;
 pub(crate) mod xattr;
 
@@ -16,10 +16,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
+pub(crate) use birth::{Program, start};
 pub(crate) use bpf::device_programs;
 #[cfg(feature = "cgroups")]
 pub(crate) use bpf::{Instruction, attach_device_program, load_device_program};
-pub(crate) use birth::{Program, start};
 pub(crate) use landlock::landlock_abi;
 
 /// `struct mount_attr` of mount_setattr(2), since Linux 5.12.
