@@ -19,6 +19,8 @@ mod sweep;
 #[cfg(feature = "cgroups")]
 mod write;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -70,6 +72,8 @@ struct Directory {
     unified: bool,
     /// It itself, open and locked.
     owned: Flock<File>,
+    /// Files that stay open, because it serves one sandbox after another.
+    open: Mutex<BTreeMap<&'static str, OwnedFd>>,
 }
 
 const PREFIX: &str = "pinfold-";
@@ -83,21 +87,21 @@ const GRACE: u64 = 1_000_000_000;
 
 impl Leaf {
     /// Make it, with its limits. `ours`: how many processes of ours will be in it. `spare`: what an earlier one of the
-    /// same group has left, which fits.
-    pub fn create(group: &Group, ours: u64, spare: Option<Spare>) -> Result<Self> {
+    /// same group has left, which fits. `sampled`: whether anybody may ask for samples.
+    pub fn create(group: &Group, ours: u64, spare: Option<Spare>, sampled: bool) -> Result<Self> {
         let mut leaf = Self::empty(ours, group.limits.clone());
         if let Some(place) = &group.unified {
             enable(place)?;
         }
-        let mut name = spare.map(|spare| leaf.take(spare));
+        let mut name = spare.map(|spare| leaf.take(spare, sampled));
         for _ in 0..100 {
             leaf.name = name.take().unwrap_or_else(next_name);
             match leaf.make(group) {
                 // Left behind by a process that had our pid, and swept by somebody else some day.
                 Err(error) if error.errno() == Some(libc::EEXIST) => leaf.discard(),
                 Err(error) => return Err(error),
-                Ok(()) => {
-                    leaf.write(&group.limits)?;
+                Ok(reused) => {
+                    leaf.write(&spare::unwritten(&group.limits, &reused))?;
                     leaf.hand_down()?;
                     return Ok(leaf);
                 }
@@ -120,8 +124,9 @@ impl Leaf {
         }
     }
 
-    /// Those of its directories that are not there yet.
-    fn make(&mut self, group: &Group) -> Result<()> {
+    /// Those of its directories that are not there yet. The v1 controllers of those that are.
+    fn make(&mut self, group: &Group) -> Result<Vec<String>> {
+        let reused = self.v1.iter().flat_map(|directory| directory.controllers.clone()).collect();
         if let (Some(place), None) = (&group.unified, &self.unified) {
             self.unified = Some(Directory::make(place, &self.name, true)?);
         }
@@ -130,7 +135,7 @@ impl Leaf {
                 self.v1.push(Directory::make(place, &self.name, false)?);
             }
         }
-        Ok(())
+        Ok(reused)
     }
 
     fn discard(&mut self) {
@@ -153,8 +158,8 @@ impl Leaf {
 
     /// For CLONE_INTO_CGROUP. None: not in the unified hierarchy.
     pub fn birthplace(&self) -> Option<io::Result<OwnedFd>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        self.unified.as_ref().map(|directory| Ok(openat(&*directory.owned, c".", flags, Mode::empty())?))
+        // Not a copy of the locked one, whose lock would go on in init.
+        self.unified.as_ref().map(|directory| directory.copy(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY))
     }
 
     /// `cgroup.threads`, through which a payload alone enters its threaded group. None: not in the unified hierarchy.
@@ -164,7 +169,7 @@ impl Leaf {
 
     /// The `tasks` files of v1 groups, with the controllers of each.
     pub fn tasks(&self) -> impl Iterator<Item = (&[String], io::Result<OwnedFd>)> {
-        self.v1.iter().map(|directory| (directory.controllers.as_slice(), directory.open("tasks", OFlag::O_WRONLY)))
+        self.v1.iter().map(|directory| (directory.controllers.as_slice(), directory.copy("tasks", OFlag::O_WRONLY)))
     }
 
     /// `cgroup.kill`, with which the keeper ends the tree when the host can't any more.
@@ -274,7 +279,7 @@ impl Directory {
         match owner {
             Ok(owner) => {
                 let controllers = place.controllers.clone();
-                Ok(Self { path, controllers, unified, owned: owner })
+                Ok(Self { path, controllers, unified, owned: owner, open: Mutex::default() })
             }
             Err(errno) => {
                 let error = failed(errno);
@@ -301,20 +306,32 @@ impl Directory {
         Ok(openat(&*self.owned, name, flags | OFlag::O_CLOEXEC, Mode::empty())?)
     }
 
-    fn read(&self, name: &str) -> Option<String> {
-        let file = self.open(name, OFlag::O_RDONLY).ok()?;
-        let mut text = vec![0; ROOM];
-        let mut length = 0;
-        loop {
-            let got = nix::unistd::read(&file, text.get_mut(length..)?).ok()?;
-            length += got;
-            // The kernel writes such a file at one go: what leaves room is all.
-            if length < text.len() {
-                text.truncate(length);
-                return String::from_utf8(text).ok();
-            }
-            text.resize(2 * length, 0);
-        }
+    /// A file of it for somebody else; one that serves many starts stays open for the next.
+    fn copy(&self, name: &'static str, flags: OFlag) -> io::Result<OwnedFd> {
+        if self.lasts() { self.with_open(name, flags, OwnedFd::try_clone)? } else { self.open(name, flags) }
+    }
+
+    fn read(&self, name: &'static str) -> Option<String> {
+        let read = if self.lasts() {
+            self.with_open(name, OFlag::O_RDONLY, read_from_start)
+        } else {
+            self.open(name, OFlag::O_RDONLY).map(|file| read_from_start(&file))
+        };
+        String::from_utf8(read.ok()?.ok()?).ok()
+    }
+
+    fn with_open<T>(&self, name: &'static str, flags: OFlag, act: impl FnOnce(&OwnedFd) -> T) -> io::Result<T> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match open.entry(name) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(missing) => missing.insert(self.open(name, flags)?),
+        };
+        Ok(act(file))
+    }
+
+    /// Whether it may serve the next sandbox too.
+    fn lasts(&self) -> bool {
+        if self.unified { self.controllers.is_empty() } else { self.only_sums() }
     }
 
     fn try_remove(&self) -> bool {
@@ -322,6 +339,23 @@ impl Directory {
             Ok(()) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
+    }
+}
+
+/// All of a statistics file, wherever it was read to before.
+fn read_from_start(file: &OwnedFd) -> nix::Result<Vec<u8>> {
+    let mut text = vec![0; ROOM];
+    let mut length = 0;
+    loop {
+        let room = text.get_mut(length..).unwrap_or_default();
+        let got = nix::sys::uio::pread(file, room, length as i64)?;
+        length += got;
+        // The kernel writes such a file at one go: what leaves room is all.
+        if length < text.len() {
+            text.truncate(length);
+            return Ok(text);
+        }
+        text.resize(2 * length, 0);
     }
 }
 

@@ -10,13 +10,14 @@ use std::sync::atomic::Ordering;
 use super::{Directory, Leaf, Sample};
 use crate::outcome::{IoUsage, Usage};
 use crate::settle::{Group, Place};
+use crate::spec::Limits;
 
 /// What the next leaf begins with. Dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Spare {
     name: String,
     directories: Vec<Directory>,
-    before: Sample,
+    before: Usage,
 }
 
 /// The v1 controllers that count nothing but sums.
@@ -41,14 +42,17 @@ impl Drop for Spare {
 }
 
 impl Leaf {
-    /// Begin with what is there, under its name.
-    pub(super) fn take(&mut self, mut spare: Spare) -> String {
-        self.before = std::mem::take(&mut spare.before);
+    /// Begin with what is there, under its name. `sampled`: also with how long something had to wait there before.
+    pub(super) fn take(&mut self, mut spare: Spare, sampled: bool) -> String {
+        self.before = Sample { usage: std::mem::take(&mut spare.before), ..Sample::default() };
         for directory in spare.directories.drain(..) {
             match directory.unified {
                 true => self.unified = Some(directory),
                 false => self.v1.push(directory),
             }
+        }
+        if sampled {
+            self.before.pressure = self.pressure();
         }
         std::mem::take(&mut spare.name)
     }
@@ -66,7 +70,7 @@ impl Leaf {
     /// What is left of one that has retired.
     pub fn into_spare(mut self) -> Option<Spare> {
         self.has_spare().then(|| {
-            let before = self.counted();
+            let before = self.sums();
             let directories = self.unified.take().into_iter().chain(self.v1.drain(..)).collect();
             Spare { name: std::mem::take(&mut self.name), directories, before }
         })
@@ -83,9 +87,22 @@ impl Directory {
         self.path.parent() == Some(&place.parent)
     }
 
-    fn only_sums(&self) -> bool {
+    pub(super) fn only_sums(&self) -> bool {
         self.controllers.iter().all(|name| SUMS.contains(&name.as_str()))
     }
+}
+
+/// What is still to be written where the directories of these v1 controllers have their limits from before.
+pub(super) fn unwritten(limits: &Limits, reused: &[String]) -> Limits {
+    let mut limits = limits.clone();
+    for controller in reused {
+        match controller.as_str() {
+            "cpu" => (limits.cpus, limits.cpu_weight) = (None, None),
+            "blkio" => (limits.io_weight, limits.io) = (None, Vec::new()),
+            _ => {}
+        }
+    }
+    limits
 }
 
 /// What was counted since `before`.

@@ -49,7 +49,7 @@ impl Leaf {
     }
 
     /// Everything that its directories have counted.
-    fn sums(&self) -> Usage {
+    pub(super) fn sums(&self) -> Usage {
         let mut usage = Usage::default();
         self.cpu(&mut usage);
         self.memory(&mut usage);
@@ -96,12 +96,7 @@ impl Leaf {
         }
     }
 
-    /// What the next sandbox that uses these directories does not begin with.
-    pub(super) fn counted(&self) -> Sample {
-        Sample { usage: self.sums(), pressure: self.pressure(), ..Sample::default() }
-    }
-
-    fn pressure(&self) -> Option<Pressure> {
+    pub(super) fn pressure(&self) -> Option<Pressure> {
         let directory = self.unified.as_ref()?;
         let [cpu, memory, io] =
             ["cpu.pressure", "memory.pressure", "io.pressure"].map(|file| stalled(&directory.read(file)?));
@@ -162,11 +157,11 @@ impl Leaf {
 }
 
 impl Directory {
-    fn number(&self, file: &str) -> Option<u64> {
+    fn number(&self, file: &'static str) -> Option<u64> {
         self.read(file)?.trim().parse().ok()
     }
 
-    fn number_of(&self, file: &str, key: &str) -> Option<u64> {
+    fn number_of(&self, file: &'static str, key: &str) -> Option<u64> {
         number_after(&self.read(file)?, key)
     }
 }

@@ -11,7 +11,7 @@ use super::scope::Scope;
 use super::{Run, Start};
 use crate::cgroup::Leaf;
 use crate::error::{HintContext, hint_for};
-use crate::plan::{CPU_TIME, Ends, GROUP, GROUP_KILL, THAW, tasks_name};
+use crate::plan::{AGENT, CPU_TIME, Ends, GROUP, GROUP_KILL, THAW, tasks_name};
 use crate::settle::{Group, Settled};
 use crate::{Error, Result};
 
@@ -23,7 +23,9 @@ impl Start<'_> {
         let within = scope.map(|scope| group.within(scope.path()));
         let group = within.as_ref().unwrap_or(group);
         let spare = self.kept.spare(group);
-        let leaf = Leaf::create(group, u64::from(!base.payload_is_pid1), spare).map_err(|error| self.advise(error))?;
+        let sampled = self.doorbell || self.passed.contains_key(AGENT);
+        let leaf = Leaf::create(group, u64::from(!base.payload_is_pid1), spare, sampled)
+            .map_err(|error| self.advise(error))?;
         let mut files = Files::new();
         files.extend(leaf.tasks().map(|(controllers, fd)| (tasks_name(controllers), fd)));
         files.extend(leaf.birthplace().map(|fd| (GROUP.to_owned(), fd)));
