@@ -228,18 +228,18 @@ impl Drop for Kept {
     fn drop(&mut self) {
         let deadline = crate::sys::monotonic() + GRACE;
         let ended = std::mem::take(self.ended.get_mut().unwrap_or_else(PoisonError::into_inner));
-        ended.iter().for_each(|one| until_gone(&one.keeper, deadline));
+        for one in &ended {
+            until_gone(&one.keeper, deadline);
+        }
     }
 }
 
-/// Wait until a keeper has ended, at most until `deadline`, and reap it.
-pub(crate) fn until_gone(keeper: &OwnedFd, deadline: u64) {
+/// Wait until a keeper has ended, at most until `deadline`, and reap it. False: it has not.
+pub(crate) fn until_gone(keeper: &OwnedFd, deadline: u64) -> bool {
     use nix::poll::{PollFd, PollFlags};
     let ended = wait(&mut [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)], Some(deadline));
-    if ended.is_ok() {
-        // Reaped here or by somebody else: either way it is gone.
-        crate::sys::reap(keeper).unwrap_or(true);
-    }
+    // Reaped here or by somebody else: either way it is gone.
+    ended.is_ok() && crate::sys::reap(keeper).unwrap_or(true)
 }
 
 /// Carry out the plan, up to the payload's exec.
@@ -483,7 +483,12 @@ impl Start<'_> {
         // The call that ran out of time returns soon after it, also when what was to be init does not listen.
         let hurry = matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled);
         let patience = if hurry { GRACE / 20 } else { GRACE / 2 };
-        until_gone_or_killed(keeper, patience);
+        if !until_gone_or_killed(keeper, patience)
+            && let Ok(keeper) = keeper.try_clone()
+        {
+            // The kernel is busy with it. The next start reaps it, or the end of the sandbox.
+            self.kept.leave(keeper, None);
+        }
         error
     }
 }
@@ -543,7 +548,8 @@ fn spawn(image: &Image, control: &OwnedFd) -> Result<(i32, OwnedFd)> {
 }
 
 /// Give the keeper a moment to end by itself, then end it; PID 1 dies with it (PR_SET_PDEATHSIG).
-fn until_gone_or_killed(keeper: &OwnedFd, patience: u64) {
+/// False: it is still there.
+fn until_gone_or_killed(keeper: &OwnedFd, patience: u64) -> bool {
     use nix::poll::{PollFd, PollFlags};
     let now = crate::sys::monotonic();
     let mut fds = [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)];
@@ -551,7 +557,7 @@ fn until_gone_or_killed(keeper: &OwnedFd, patience: u64) {
         // ESRCH: it has just ended.
         crate::sys::pidfd_send_signal(keeper.as_fd(), libc::SIGKILL).unwrap_or_default();
     }
-    until_gone(keeper, now + GRACE);
+    until_gone(keeper, now + GRACE)
 }
 
 fn call(what: &'static str) -> impl Fn(Errno) -> Error {

@@ -661,7 +661,11 @@ impl Drop for Process {
         }
         // A keeper that is gone already needs no telling, and the wait below sees it.
         drop(self.end_with(wire::CAUSE_KILLED));
-        until_gone(&held.keeper, sys::monotonic() + GRACE);
+        if !until_gone(&held.keeper, sys::monotonic() + GRACE)
+            && let Ok(keeper) = held.keeper.try_clone()
+        {
+            self.kept.leave(keeper, held.group.clone());
+        }
     }
 }
 
