@@ -76,9 +76,10 @@ pub(crate) struct Held {
 
 impl Held {
     /// What was told of a payload whose end alone was waited for: `judged`, and if that says nothing, whether there was one.
-    pub fn was_set_up(&self, judged: Result<()>, executed: bool) -> Result<()> {
+    /// `ended`: the cause that the keeper gave for an end before that.
+    pub fn was_set_up(&self, judged: Result<()>, ended: Option<u32>) -> Result<()> {
         judged
-            .and_then(|()| if executed { Ok(()) } else { Err(ended_early()) })
+            .and_then(|()| ended.map_or(Ok(()), |cause| Err(ended_by(cause))))
             .map_err(|error| group::blame(error, self.group.as_deref()))
     }
 }
@@ -333,7 +334,7 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
         steps.iter().any(|step| matches!(&step.op, Op::IdMapMount { mount: Fd::Passed(mount) } if mount == name))
     });
     match start.converse(&control, pid) {
-        Ok((executed, payload, handed)) => {
+        Ok(Begun { executed, payload, handed }) => {
             let (link, claims) = (Link::to_keeper(control, doorbell), start.claims);
             let own_pids = start.plan.base.own_pid_namespace;
             let held = Held { keeper, group: group.map(Arc::new), own_pids };
@@ -342,6 +343,13 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
         }
         Err(error) => Err(start.abandon(&control, &keeper, group::blame(error, group.as_ref()))),
     }
+}
+
+/// What the conversation with init has come to; as in [`Set`].
+struct Begun {
+    executed: Option<u64>,
+    payload: Option<OwnedFd>,
+    handed: BTreeMap<Handed, OwnedFd>,
 }
 
 impl Start<'_> {
@@ -418,11 +426,7 @@ impl Start<'_> {
     }
 
     /// From the plan to the exec; where the end alone is waited for, until nothing is to be done for it any more.
-    fn converse(
-        &self,
-        control: &Control,
-        pid: i32,
-    ) -> Result<(Option<u64>, Option<OwnedFd>, BTreeMap<Handed, OwnedFd>)> {
+    fn converse(&self, control: &Control, pid: i32) -> Result<Begun> {
         let mut handed = BTreeMap::new();
         loop {
             match control.receive(self.deadline, self.cancel) {
@@ -433,22 +437,25 @@ impl Start<'_> {
                     self.map_mounts(pid)?;
                     control.send_go().map_err(call("send to init"))?;
                     if self.unproven.is_some() {
-                        return Ok((None, None, handed));
+                        return Ok(Begun { executed: None, payload: None, handed });
                     }
                 }
                 // Once each, and only what the plan says.
                 Ok(Message::Fd { what, fd }) if self.plan.hands(what) && !handed.contains_key(&what) => {
                     handed.insert(what, fd);
                 }
-                Ok(Message::Exec { time, pidfd }) => return Ok((Some(time), Some(pidfd), handed)),
-                Ok(Message::Open) => return Ok((Some(crate::sys::monotonic()), None, handed)),
+                Ok(Message::Exec { time, pidfd }) => {
+                    return Ok(Begun { executed: Some(time), payload: Some(pidfd), handed });
+                }
+                Ok(Message::Open) => {
+                    return Ok(Begun { executed: Some(crate::sys::monotonic()), payload: None, handed });
+                }
                 Ok(Message::Fail { op, errno, present }) => {
                     let Some(step) = self.plan.step(op) else { return Err(garbled()) };
                     return Err(self.failed(self.plan.host_count() + op, step, errno, present));
                 }
-                Ok(Message::End { cause: crate::wire::CAUSE_WALL_TIME, .. }) | Err(Silence::Timeout) => {
-                    return Err(too_late());
-                }
+                Ok(Message::End { cause, .. }) => return Err(ended_by(cause)),
+                Err(Silence::Timeout) => return Err(too_late()),
                 Err(Silence::Cancelled) => return Err(cancelled()),
                 Ok(_) | Err(Silence::Garbled) => return Err(garbled()),
                 Err(Silence::Closed) => return Err(ended_early()),
@@ -576,6 +583,20 @@ fn call(what: &'static str) -> impl Fn(Errno) -> Error {
 
 fn too_late() -> Error {
     Error::new(ErrorKind::Timeout, Stage::Launch, "the deadline passed before the payload was started")
+}
+
+/// The error for a start that the keeper has ended, or of which it has seen the end.
+fn ended_by(cause: u32) -> Error {
+    match cause {
+        crate::wire::CAUSE_WALL_TIME => too_late(),
+        crate::wire::CAUSE_CANCELLED => cancelled(),
+        crate::wire::CAUSE_CPU_TIME => {
+            Error::new(ErrorKind::Timeout, Stage::Launch, "the CPU time was used up before the payload was started")
+                .with_origin("limits.cpu_time")
+                .with_hint("the set-up counts too: allow some 10 ms more")
+        }
+        _ => ended_early(),
+    }
 }
 
 fn cancelled() -> Error {

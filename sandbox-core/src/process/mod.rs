@@ -520,7 +520,10 @@ impl Process {
             let judged = unproven.verdict(state.failure, told, executed);
             match &running.home {
                 // Without a word of the keeper's nothing is known.
-                Home::Sandbox(held) => held.was_set_up(judged, executed.is_some() || state.end.is_none())?,
+                Home::Sandbox(held) => {
+                    let ended = state.end.as_ref().filter(|_| executed.is_none());
+                    held.was_set_up(judged, ended.map(|end| end.cause))?;
+                }
                 Home::Session(_) => judged?,
             }
         }
