@@ -7,6 +7,7 @@ mod config;
 mod describe;
 mod doctor;
 mod explain;
+mod guard;
 mod pages;
 mod relay;
 mod report;
@@ -24,6 +25,9 @@ use pinfold::{ErrorKind, Result};
 const SETUP_FAILED: u8 = 125;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == guard::WORD) {
+        return guard::stand().map_or(ExitCode::from(SETUP_FAILED), |()| ExitCode::SUCCESS);
+    }
     let status = match args::command().try_get_matches() {
         Ok(matches) => dispatch(&matches).unwrap_or_else(|error| {
             tell::error(&error);

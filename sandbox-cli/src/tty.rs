@@ -1,5 +1,5 @@
 //! Owns: `--tty`: this terminal in raw mode, what is typed to the payload's terminal and what that prints to stdout.
-//! Must not: leave the terminal as it was not found, however this command ends, SIGKILL apart.
+//! Must not: leave the terminal as it was not found, however this command ends (`guard`, where it is killed).
 //! Start at: [`watch`].
 
 use std::fs::File;
@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use pinfold::{Error, ErrorKind, Outcome, Process, Result, TerminalSize};
 
+use crate::guard::Guard;
 use crate::signals::Signals;
 use crate::tell;
 
@@ -35,6 +36,8 @@ pub fn size() -> TerminalSize {
 /// Raw mode, for as long as this lives.
 struct Raw {
     found: Option<Termios>,
+    /// Dropped after the terminal was put back.
+    _guard: Option<Guard>,
 }
 
 impl Raw {
@@ -42,11 +45,11 @@ impl Raw {
     fn enter() -> Result<Self> {
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {
-            return Ok(Self { found: None });
+            return Ok(Self { found: None, _guard: None });
         }
         let failed = |errno: Errno| tell::failed("could not set the terminal", &errno.into());
         let found = tcgetattr(&stdin).map_err(failed)?;
-        let raw = Self { found: Some(found) };
+        let raw = Self { found: Some(found), _guard: Guard::set() };
         raw.again().map_err(failed)?;
         Ok(raw)
     }

@@ -172,8 +172,9 @@ fn the_terminal_is_put_back_whatever_ends_the_shell() {
     screen.line("stty raw -echo; kill -SEGV $$");
     screen.ended(139);
     screen.is_restored("crash");
-    // The command is asked to go, in every way that can be caught. An interactive shell ignores TERM and leaves upon HUP.
-    for (signal, status) in [("TERM", 9), ("HUP", 129), ("ALRM", 130), ("XCPU", 130)] {
+    // The command is asked to go, in every way that can be caught, or dies. An interactive shell ignores TERM and leaves
+    // upon HUP.
+    for (signal, status) in [("TERM", 9), ("HUP", 129), ("ALRM", 130), ("XCPU", 130), ("KILL", 137)] {
         screen.shell();
         if signal == "TERM" {
             // Not at its prompt, where it heeds what is trapped when the next line was typed.

@@ -741,6 +741,25 @@ fn cpu_time_of_one_call() {
     assert!(outcome.success() && outcome.report().degradations.is_empty(), "{outcome:?}");
 }
 
+/// A limit that the set-up alone uses up says so, whichever of the two the keeper comes upon.
+#[test]
+fn cpu_time_that_does_not_suffice_for_the_start() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    let sandbox = built(worker().cpu_time(Duration::from_nanos(1)));
+    for round in 0..20 {
+        let command = sandbox.command(WORKER).args(["spin", "1000"]);
+        // With a deadline the host waits for the exec.
+        match if round % 2 == 0 { command } else { command.timeout("1h") }.output() {
+            Ok(outcome) => assert_eq!(outcome.ended(), Ended::CpuTime, "{outcome:?}"),
+            Err(error) => {
+                let origin = error.report().origin.clone();
+                assert_eq!((error.kind(), origin.as_deref()), (ErrorKind::Timeout, Some("limits.cpu_time")), "{error}");
+            }
+        }
+    }
+}
+
 /// `limits.cpu_time` bounds all payloads of a session together, and ends it.
 #[test]
 fn cpu_time_of_a_session() {
@@ -818,6 +837,7 @@ fn limits_hold_without_a_unified_hierarchy() {
         "cpu_time_is_that",
         "cpu_time_of_a_session",
         "cpu_time_of_one_call",
+        "cpu_time_that_does_not_suffice_for_the_start",
         "frozen_is_still",
         "processes_are_counted",
         "a_session_is_limited",
