@@ -1,5 +1,5 @@
 //! Owns: the one process that the host makes: it shares the host's memory until its exec, as that of posix_spawn(3) does.
-//! Must not: allocate, lock or return in the child, or run code of the host in it: no handler of a signal either.
+//! Must not: allocate or lock in the child, or run code of the host in it: no handler of a signal either.
 //!
 //! posix_spawn(3) itself would cost more than all else that the host does for a start: it maps a stack, asks for every
 //! signal's handler, and can't execute an fd but through `/proc`. What it undoes of the host's signals, init does.
