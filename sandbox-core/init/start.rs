@@ -54,6 +54,8 @@ pub fn receive_plan() -> Option<Plan> {
     let length = record.value as usize;
     let [first, host, ..] = fds.fds;
     if record.kind == RECORD_HOLD && record.extra == VERSION && count == 1 && behind == 0 {
+        // The keepers that it makes map a plan of their own there.
+        sys::unmap(PLAN_ADDR, MESSAGE_MAX);
         // The only fd.
         crate::holder::hold(first);
     }
