@@ -21,13 +21,15 @@ fn main() {
         "x86_64" | "aarch64" => {}
         other => fail(&format!("pinfold's init is written for x86_64 and aarch64, not for {other}")),
     }
-    let done = match rustc(&out, true).output() {
-        // zig's linker knows no such flags (Python's wheels are linked by it): the same program, in a few pages more.
-        Ok(done) if !done.status.success() && String::from_utf8_lossy(&done.stderr).contains("noseparate-code") => {
-            rustc(&out, false).output()
+    let mut done = rustc(&out, PACKED).output();
+    for fewer in (0..PACKED.len()).rev() {
+        match &done {
+            Ok(refused) if !refused.status.success() && names_a_flag(&refused.stderr) => {
+                done = rustc(&out, &PACKED[..fewer]).output();
+            }
+            _ => break,
         }
-        done => done,
-    };
+    }
     match done {
         Ok(done) if done.status.success() => {}
         Ok(done) => {
@@ -43,8 +45,16 @@ fn main() {
     }
 }
 
-/// `packed`: with as few pages as the linker can do.
-fn rustc(out: &Path, packed: bool) -> Command {
+/// For as few pages as the linker can do: a page of the file or a mapping less is a fault less. LLD knows all of them, GNU's
+/// linker not the last one, which it does by itself, and zig's (Python's wheels are linked by it) none.
+const PACKED: &[&str] = &["-z,noseparate-code", "--no-rosegment"];
+
+fn names_a_flag(stderr: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(stderr);
+    ["noseparate-code", "no-rosegment"].iter().any(|flag| text.contains(flag))
+}
+
+fn rustc(out: &Path, packed: &[&str]) -> Command {
     let mut rustc = Command::new(variable("RUSTC"));
     rustc
         .args(["--edition", "2024", "--crate-type", "bin", "--crate-name", "pinfold_init"])
@@ -62,9 +72,10 @@ fn rustc(out: &Path, packed: bool) -> Command {
         // rustc would bring that C library's own start along.
         rustc.args(["-C", "link-self-contained=no"]);
     }
-    if packed {
-        // The GNU linker's default leaves four page-aligned segments; one file page fewer is one fault fewer.
-        rustc.args(["-C", "link-arg=-Wl,-z,noseparate-code", "-C", "link-arg=-Wl,-z,norelro"]);
+    // Without it there are no calls by a table, which would be a page of its own.
+    rustc.args(["-C", "relro-level=off"]);
+    for flag in packed {
+        rustc.arg("-C").arg(format!("link-arg=-Wl,{flag}"));
     }
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         rustc.args(["-C", &format!("linker={linker}")]);

@@ -25,12 +25,12 @@ impl Plan {
     }
 }
 
-/// A terminal's Ctrl-C reaches every
-/// process of the session; an inherited fd is a hole.
+/// A terminal's Ctrl-C reaches every process of the foreground group; an inherited fd is a hole. A session of its own would
+/// do no more for this process (payloads get one) and cost more than anything else here.
 pub fn clean_inheritance() {
     sys::block_all_signals();
     sys::default_signals();
-    sys::new_session();
+    sys::new_process_group();
     sys::set_name(b"pinfold-init\0\0\0\0");
     sys::close_range(4, u32::MAX);
     // Nothing that is received may land on 0 to 2, which a host may have closed or marked close-on-exec (Node does), or on

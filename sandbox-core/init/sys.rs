@@ -20,7 +20,7 @@ mod nr {
     pub const KILL: usize = 62;
     pub const GETPID: usize = 39;
     pub const GETRUSAGE: usize = 98;
-    pub const SETSID: usize = 112;
+    pub const SETPGID: usize = 109;
     pub const PRCTL: usize = 157;
     pub const CLOCK_GETTIME: usize = 228;
     pub const EXIT_GROUP: usize = 231;
@@ -55,7 +55,7 @@ mod nr {
     pub const KILL: usize = 129;
     pub const GETPID: usize = 172;
     pub const GETRUSAGE: usize = 165;
-    pub const SETSID: usize = 157;
+    pub const SETPGID: usize = 154;
     pub const PRCTL: usize = 167;
     pub const CLOCK_GETTIME: usize = 113;
     pub const EXIT_GROUP: usize = 94;
@@ -203,9 +203,10 @@ pub fn unblock_all_signals() {
     unsafe { call(nr::RT_SIGPROCMASK, [2, &raw const none as usize, 0, 8, 0, 0]) };
 }
 
-pub fn new_session() {
+/// setpgid(0, 0).
+pub fn new_process_group() {
     // SAFETY: no memory.
-    unsafe { call(nr::SETSID, [0; 6]) };
+    unsafe { call(nr::SETPGID, [0; 6]) };
 }
 
 pub fn set_name(name: &[u8; 16]) {

@@ -102,18 +102,21 @@ pub fn walk(plan: &Plan, mut at: u32, role: Role) -> End {
     End::Finished
 }
 
-static mut PID1_STACK: [u8; 32 << 10] = [0; 32 << 10];
+/// A stack that begins and ends with a page: of most only the last one is touched, and each page more is a fault.
+#[repr(C, align(4096))]
+struct Stack<const SIZE: usize>([u8; SIZE]);
+
+static mut PID1_STACK: Stack<{ 32 << 10 }> = Stack([0; 32 << 10]);
 
 fn create_pid1([flags, cgroup, ..]: [u64; 6], start: &mut Start<'_>, pidfd: &mut i32) -> isize {
     // SAFETY: only PID 1 runs on this stack, and a keeper creates one PID 1.
-    let stack = unsafe { &mut *&raw mut PID1_STACK };
-    if flags & CLONE_VM == 0 && start.plan.header.flags & FLAG_END_ONLY != 0 {
-        if !sys::map_shared(EXECUTED_ADDR, size_of::<u64>()) {
-            return -(ENOMEM as isize);
-        }
-        // SAFETY: this process has one thread.
-        unsafe { APART = true };
+    let stack = unsafe { &mut (*&raw mut PID1_STACK).0 };
+    let apart = flags & CLONE_VM == 0 && start.plan.header.flags & FLAG_END_ONLY != 0;
+    if apart && !sys::map_shared(EXECUTED_ADDR, size_of::<u64>()) {
+        return -(ENOMEM as isize);
     }
+    // Written in any case: what is read first is a fault more. SAFETY: this process has one thread.
+    unsafe { BIRTHPLACE.apart = apart };
     let body = if start.plan.header.flags & FLAG_PAYLOAD_IS_PID1 == 0 { pid1 } else { payload };
     sys::clone_process(flags, cgroup, stack, pidfd, body, &raw mut *start as usize)
 }
@@ -228,18 +231,22 @@ impl Start<'_> {
     }
 }
 
-static mut PAYLOAD_STACK: [u8; 16 << 10] = [0; 16 << 10];
+/// What a payload's process needs of this memory until its exec. In one place, of which only the last page is touched.
+#[repr(C, align(4096))]
+struct Birthplace {
+    stack: [u8; (16 << 10) - 16],
+    /// When it was about to execute, where its plan has FLAG_END_ONLY.
+    executed: u64,
+    /// Whether that stands at EXECUTED_ADDR instead, for a keeper that does not share this memory.
+    apart: bool,
+}
 
-/// When the payload's process was about to execute, where its plan has FLAG_END_ONLY.
-static mut EXECUTED: u64 = 0;
-
-/// Whether that stands at EXECUTED_ADDR instead, for a keeper that does not share this memory.
-static mut APART: bool = false;
+static mut BIRTHPLACE: Birthplace = Birthplace { stack: [0; (16 << 10) - 16], executed: 0, apart: false };
 
 /// The cell of that time.
 fn exec_time() -> *mut u64 {
-    // SAFETY: written by a keeper before there was another process.
-    if unsafe { APART } { EXECUTED_ADDR as *mut u64 } else { &raw mut EXECUTED }
+    // SAFETY: `apart` is written by a keeper before there is another process; the address alone is taken of the other.
+    unsafe { if BIRTHPLACE.apart { EXECUTED_ADDR as *mut u64 } else { &raw mut BIRTHPLACE.executed } }
 }
 
 /// 0: there was none.
@@ -273,7 +280,7 @@ impl<'a> Birth<'a> {
     /// Make the process. `handle`: with a pidfd.
     pub fn begin(&mut self, handle: bool) -> Result<(), Failure> {
         // SAFETY: this process has one thread, and no process of an earlier birth shares its memory any more.
-        let stack = unsafe { &mut *&raw mut PAYLOAD_STACK };
+        let stack = unsafe { &mut *&raw mut BIRTHPLACE.stack };
         note_exec(0);
         let start = &raw mut self.start as usize;
         let pid = sys::clone_shared(stack, handle.then_some(&mut self.pidfd), &mut self.using, payload, start);

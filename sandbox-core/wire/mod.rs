@@ -11,20 +11,21 @@ pub const MAGIC: u64 = 0x0044_4C4F_464E_4950;
 /// Changes with every change of a layout or of the meaning of a pseudo call.
 pub const VERSION: u32 = 8;
 
-/// Where init maps the plan. Blobs inside the plan hold absolute addresses, so that init relocates nothing.
-pub const PLAN_ADDR: u64 = 0x10_0000_0000;
+/// Where init maps the plan. Blobs inside the plan hold absolute addresses, so that init relocates nothing. This and the
+/// addresses below lie in the same GiB as init's image: fewer tables of pages to make and to take down.
+pub const PLAN_ADDR: u64 = 0x1000_0000;
 
 /// Where a shepherd reads the plan of a session's next payload to.
-pub const RUN_ADDR: u64 = 0x11_0000_0000;
+pub const RUN_ADDR: u64 = 0x1200_0000;
 
 /// Where a deputy maps the memory that the host writes its tables of calls to, a [`PlanHeader`] first.
-pub const TABLE_ADDR: u64 = 0x12_0000_0000;
+pub const TABLE_ADDR: u64 = 0x1400_0000;
 
 /// How long that memory is: two values of the kernel's largest (64 KiB), and some.
 pub const TABLE_SIZE: usize = 160 << 10;
 
 /// Where a keeper and a PID 1 that does not share its memory have the time of the payload's exec in common.
-pub const EXECUTED_ADDR: u64 = 0x13_0000_0000;
+pub const EXECUTED_ADDR: u64 = 0x1500_0000;
 
 /// Where the processes that start a session's payloads have the Landlock ruleset.
 pub const RULESET_FD: i32 = 7;

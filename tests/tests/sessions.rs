@@ -1,13 +1,13 @@
 //! One live sandbox, many payloads: what they share, what they don't, how one ends without the others.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pinfold::{Ended, ErrorKind, LimitsConfig, Outcome, Process, Sandbox, Session, Stdio, TimeNamespace};
-use pinfold_tests::{Leaks, comm, descendants, eventually, open_fds, until_running};
+use pinfold::{Ended, ErrorKind, Fd, LimitsConfig, Outcome, Process, Sandbox, Session, Stdio, TimeNamespace};
+use pinfold_tests::{Leaks, comm, descendants, eventually, is_root, open_fds, until_running};
 
 /// Generous: what should take milliseconds.
 const BOUND: Duration = Duration::from_secs(30);
@@ -85,6 +85,51 @@ fn each_payload_has_its_own_everything() {
     assert_eq!(sh(&session, "pwd; echo $B; umask").text(), "/\n\n0022\n");
     let usage = outcome.usage();
     assert!(usage.cpu_user.is_some() && usage.memory_peak.is_some(), "{usage:?}");
+}
+
+/// Its own fds, user and bounds of what it says; the next payload has those of the session again, also beside it.
+#[test]
+fn fds_user_and_output_limits_are_those_of_one_payload() {
+    let _leaks = Leaks::watch();
+    let memory = |text: &str| {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(text.as_bytes()).and_then(|()| file.rewind()).expect("it can be written");
+        file
+    };
+    let sandbox = Sandbox::builder().fd(Fd::number("one", 7)).fd(Fd::number("two", 9)).output("1MiB");
+    let session = sandbox.build().expect("a sandbox").open().expect("it opens");
+    let line = "cat <&7; cat <&9; ls /proc/self/fd | wc -l";
+    let payload =
+        |one: &str, two: &str| session.command("sh").args(["-c", line]).fd("one", memory(one)).fd("two", memory(two));
+    // What ls(1) has: three streams, both of them, and the directory that it reads.
+    let (first, second) = (payload("a", "b").stdout(Stdio::piped()).spawn(), payload("c", "d").output());
+    assert_eq!(second.expect("it runs").text(), "cd6\n");
+    assert_eq!(first.expect("it runs").wait().expect("it ends").text(), "ab6\n");
+    let missing = session.command("true").fd("one", memory("")).output().expect_err("the other is declared too");
+    assert_eq!(missing.kind(), ErrorKind::Config);
+    let undeclared = payload("", "").fd("three", memory("")).output().expect_err("nobody has asked for it");
+    assert_eq!(undeclared.kind(), ErrorKind::Config);
+
+    let loud = "id -u; head -c 5000 /dev/zero; head -c 5000 /dev/zero >&2";
+    let cut =
+        session.command("sh").args(["-c", loud]).fd("one", memory("")).fd("two", memory("")).output_limit(4096u64);
+    let (cut, whole) = (cut.output().expect("it runs"), payload("x", "y").output().expect("it runs"));
+    assert_eq!((cut.stdout().len(), cut.stdout_truncated(), cut.stderr().len()), (4096, true, 4096));
+    assert_eq!((whole.text().as_ref(), whole.stdout_truncated()), ("xy6\n", false));
+
+    let session = open();
+    let who = "id -u; id -g; id -G; cat /tmp/secret";
+    let other = session.command("sh").args(["-c", who]).user(7, 8);
+    assert!(
+        session.command("sh").args(["-c", "echo s > /tmp/secret"]).umask(0o77).output().expect("it runs").success()
+    );
+    if is_root() {
+        let other = other.output().expect("ids of the range");
+        assert_eq!((other.text().as_ref(), other.code()), ("7\n8\n8\n", Some(1)), "{other:?}");
+    } else {
+        assert_eq!(other.output().expect_err("one id is mapped").kind(), ErrorKind::Config);
+    }
+    assert_eq!(sh(&session, who).text(), "1000\n1000\n1000\ns\n");
 }
 
 #[test]

@@ -54,7 +54,7 @@ int main(void) {
     int them[2] = { 1, getppid() };
     for (int i = 0; i < 2; i++) {
         char path[64], byte;
-        struct iovec own = { &byte, 1 }, other = { (void *)0x1000000000, 1 };
+        struct iovec own = { &byte, 1 }, other = { (void *)0x10000000, 1 };
         say("ptrace", i, ptrace(PTRACE_ATTACH, them[i], 0, 0));
         say("readv", i, syscall(SYS_process_vm_readv, them[i], &own, 1, &other, 1, 0));
         const char *files[] = { "mem", "fd", "exe", "environ" };

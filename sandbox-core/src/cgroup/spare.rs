@@ -1,8 +1,10 @@
 //! Owns: which directories of an empty leaf serve the next sandbox too, and what they had counted by then.
-//! Must not: keep one that somebody has changed, or whose counters can't be told as differences: a peak can't.
+//! Must not: keep one that somebody has changed, or whose counters can't be told as differences: a peak can't, unless it is
+//! the lowest that there is.
 //!
 //! To make and remove a directory costs a tenth of a millisecond, and on hosts with v1 a leaf has five. Those in which only sums
-//! are counted are used again by the same sandbox, whose limits are in them already (ADR 0011).
+//! are counted are used again by the same sandbox, whose limits are in them already (ADR 0011). That of `pids` is one of them
+//! as long as no payload had more than one process: every sandbox comes to that peak.
 
 use std::fs;
 use std::sync::atomic::Ordering;
@@ -18,17 +20,21 @@ pub(crate) struct Spare {
     name: String,
     directories: Vec<Directory>,
     before: Usage,
+    /// Processes of ours in it.
+    ours: u64,
 }
 
-/// The v1 controllers that count nothing but sums.
-const SUMS: [&str; 2] = ["blkio", "cpu"];
+/// The v1 controllers that count nothing but sums, and the one whose peak may be the lowest.
+const SUMS: [&str; 3] = ["blkio", "cpu", PIDS];
+const PIDS: &str = "pids";
 
 impl Spare {
-    /// Whether a leaf of this group has all these directories. The keeper reads CPU time itself, and as it is.
-    pub fn fits(&self, group: &Group) -> bool {
+    /// Whether a leaf of this group, with so many processes of ours, has all these directories. The keeper reads CPU time
+    /// itself, and as it is.
+    pub fn fits(&self, group: &Group, ours: u64) -> bool {
         let places = || group.unified.iter().chain(&group.v1);
         let known = |directory: &Directory| places().any(|place| directory.is_at(place));
-        group.cpu_time.is_none() && self.directories.iter().all(known)
+        group.cpu_time.is_none() && self.ours == ours && self.directories.iter().all(known)
     }
 }
 
@@ -60,11 +66,16 @@ impl Leaf {
     /// Remove it, if it is empty, but for what the next one may use. False: not yet.
     pub fn retire(&mut self) -> bool {
         // Whoever is in one of its directories is in all of them: one that can be removed shows that it is empty.
-        if !self.has_spare() || self.v1.iter().all(Directory::only_sums) {
+        if !self.has_spare() || self.v1.iter().all(Directory::lasts) {
             return self.try_remove();
         }
-        self.v1.retain(|directory| directory.only_sums() || !directory.try_remove());
-        self.v1.iter().all(Directory::only_sums)
+        self.v1.retain(|directory| directory.lasts() || !directory.try_remove());
+        if !self.v1.iter().all(Directory::lasts) {
+            return false;
+        }
+        let ours = self.ours;
+        self.v1.retain(|directory| directory.is_as_new(ours) || !directory.try_remove());
+        self.v1.iter().all(|directory| directory.is_as_new(ours))
     }
 
     /// What is left of one that has retired.
@@ -72,7 +83,7 @@ impl Leaf {
         self.has_spare().then(|| {
             let before = self.sums();
             let directories = self.unified.take().into_iter().chain(self.v1.drain(..)).collect();
-            Spare { name: std::mem::take(&mut self.name), directories, before }
+            Spare { name: std::mem::take(&mut self.name), directories, before, ours: self.ours }
         })
     }
 
@@ -90,6 +101,11 @@ impl Directory {
     pub(super) fn only_sums(&self) -> bool {
         self.controllers.iter().all(|name| SUMS.contains(&name.as_str()))
     }
+
+    /// Whether its peak of processes, if it has one, says of the next sandbox what is true of every one.
+    fn is_as_new(&self, ours: u64) -> bool {
+        !self.has(PIDS) || self.number("pids.peak").is_none_or(|peak| peak <= ours.saturating_add(1))
+    }
 }
 
 /// What is still to be written where the directories of these v1 controllers have their limits from before.
@@ -99,6 +115,7 @@ pub(super) fn unwritten(limits: &Limits, reused: &[String]) -> Limits {
         match controller.as_str() {
             "cpu" => (limits.cpus, limits.cpu_weight) = (None, None),
             "blkio" => (limits.io_weight, limits.io) = (None, Vec::new()),
+            PIDS => limits.pids = None,
             _ => {}
         }
     }
@@ -110,6 +127,7 @@ pub(super) fn since(now: &mut Usage, before: &Usage) {
     seconds(&mut now.cpu_user, before.cpu_user);
     seconds(&mut now.cpu_system, before.cpu_system);
     seconds(&mut now.cpu_throttled, before.cpu_throttled);
+    count(&mut now.pids_limit_hits, before.pids_limit_hits);
     if let (Some(now), Some(before)) = (&mut now.io, &before.io) {
         now.iter_mut().for_each(|usage| {
             if let Some(before) = before.iter().find(|before| before.device == usage.device) {
@@ -128,9 +146,11 @@ pub(super) fn seconds(now: &mut Option<f64>, before: Option<f64>) {
     }
 }
 
+fn count(now: &mut Option<u64>, before: Option<u64>) {
+    *now = now.map(|now| now.saturating_sub(before.unwrap_or(0)));
+}
+
 fn less(now: &mut IoUsage, before: &IoUsage) {
-    let count =
-        |now: &mut Option<u64>, before: Option<u64>| *now = now.map(|now| now.saturating_sub(before.unwrap_or(0)));
     count(&mut now.read_bytes, before.read_bytes);
     count(&mut now.write_bytes, before.write_bytes);
     count(&mut now.read_ops, before.read_ops);
@@ -161,12 +181,14 @@ mod tests {
             cpu_system: Some(0.5),
             cpu_throttled: Some(0.25),
             io: Some(vec![disk("8:0", 4096, 0), disk("8:16", 512, 512)]),
+            pids_limit_hits: Some(2),
             ..Usage::default()
         };
         let mut now = Usage {
             cpu_user: Some(2.0),
             cpu_system: Some(0.5),
             memory_peak: Some(7),
+            pids_limit_hits: Some(5),
             io: Some(vec![disk("8:0", 8192, 512), disk("8:16", 512, 512), disk("8:32", 0, 512)]),
             ..Usage::default()
         };
@@ -175,6 +197,7 @@ mod tests {
             cpu_user: Some(0.5),
             cpu_system: Some(0.0),
             memory_peak: Some(7),
+            pids_limit_hits: Some(3),
             io: Some(vec![disk("8:0", 4096, 512), disk("8:32", 0, 512)]),
             ..Usage::default()
         };

@@ -157,7 +157,7 @@ impl Leaf {
 }
 
 impl Directory {
-    fn number(&self, file: &'static str) -> Option<u64> {
+    pub(super) fn number(&self, file: &'static str) -> Option<u64> {
         self.read(file)?.trim().parse().ok()
     }
 

@@ -22,10 +22,10 @@ impl Start<'_> {
         let base = &self.plan.base;
         let within = scope.map(|scope| group.within(scope.path()));
         let group = within.as_ref().unwrap_or(group);
-        let spare = self.kept.spare(group);
+        let ours = u64::from(!base.payload_is_pid1);
+        let spare = self.kept.spare(group, ours);
         let sampled = self.doorbell || self.passed.contains_key(AGENT);
-        let leaf = Leaf::create(group, u64::from(!base.payload_is_pid1), spare, sampled)
-            .map_err(|error| self.advise(error))?;
+        let leaf = Leaf::create(group, ours, spare, sampled).map_err(|error| self.advise(error))?;
         let mut files = Files::new();
         files.extend(leaf.tasks().map(|(controllers, fd)| (tasks_name(controllers), fd)));
         files.extend(leaf.birthplace().map(|fd| (GROUP.to_owned(), fd)));

@@ -189,6 +189,10 @@ const SPARES: usize = 4;
 /// How long a failed or dropped sandbox may take to disappear.
 pub(crate) const GRACE: u64 = 1_000_000_000;
 
+/// How long the end of a sandbox waits for keepers that have nothing left to do: one that is not reaped then never is. They take
+/// longer than a moment on a machine only that is starved.
+const LAST_GRACE: u64 = 10 * GRACE;
+
 impl Kept {
     /// Reap what has ended since; never blocks.
     pub fn sweep(&self) {
@@ -203,9 +207,9 @@ impl Kept {
     }
 
     /// What an earlier start has left of its group for this one.
-    fn spare(&self, group: &Group) -> Option<Spare> {
+    fn spare(&self, group: &Group, ours: u64) -> Option<Spare> {
         let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = spares.iter().position(|spare| spare.fits(group))?;
+        let fits = spares.iter().position(|spare| spare.fits(group, ours))?;
         Some(spares.swap_remove(fits))
     }
 
@@ -227,7 +231,7 @@ impl Ended {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let deadline = crate::sys::monotonic() + GRACE;
+        let deadline = crate::sys::monotonic() + LAST_GRACE;
         let ended = std::mem::take(self.ended.get_mut().unwrap_or_else(PoisonError::into_inner));
         for one in &ended {
             until_gone(&one.keeper, deadline);

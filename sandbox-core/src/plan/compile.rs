@@ -345,10 +345,15 @@ impl Compiler<'_> {
         }
     }
 
-    /// A mount that is to receive the host's later mounts must stay its slave; everything else is cut off.
+    /// A mount that is to receive the host's later mounts must stay its slave; everything else is cut off. In a new user
+    /// namespace the kernel has made slaves of all (mount_namespaces(7)): nothing that is mounted here is seen outside, and what
+    /// the host prepared for a root is cut off already. Nothing else is left when the old root has gone.
     fn detach(&mut self, own_mounts: bool) {
-        let propagation = if rootfs::follows_host(self.settled) { Propagation::Slave } else { Propagation::Private };
-        if own_mounts {
+        let follows = rootfs::follows_host(self.settled);
+        let propagation = if follows { Propagation::Slave } else { Propagation::Private };
+        let done = self.settled.spec.namespaces.user == Namespace::New
+            && (follows || self.settled.trees == TreeMode::Prepared);
+        if own_mounts && !done {
             self.add(Op::Detach { propagation }, "rootfs.propagation");
         }
     }

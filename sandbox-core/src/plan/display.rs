@@ -191,6 +191,14 @@ impl fmt::Display for Op {
                 write!(f, "open {} in {root} as <{}>", path.display(), into.name)
             }
             Self::CloneBelow { at: dir, name, into } => write!(f, "clone tree {} as <{}>", at(dir, name), into.name),
+            Self::Bind { at: dir, from, name, set } => {
+                let (from, name) = (at(dir, from), at(dir, name));
+                match set {
+                    _ if from != name => write!(f, "bind {from} to {name}")?,
+                    _ => write!(f, "bind {name} to itself")?,
+                }
+                set.map_or(Ok(()), |set| write!(f, ", {set}"))
+            }
             Self::Attach { mount, at: dir, name } => write!(f, "attach {mount} to {}", at(dir, name)),
             Self::SendFd { fd, what } => {
                 let what = match what {

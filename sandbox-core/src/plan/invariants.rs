@@ -79,9 +79,8 @@ fn slots(op: &Op) -> (Vec<&Fd>, Option<&Slot>) {
             (std::iter::once(at).chain(upper).collect(), Some(into))
         }
         Op::SetOwner { at, .. } | Op::SendFd { fd: at, .. } | Op::Deputize { memory: at } => (vec![at], None),
-        Op::MountAt { at, .. } | Op::MakeDir { at, .. } | Op::MakeNode { at, .. } | Op::MakeFile { at, .. } => {
-            (vec![at], None)
-        }
+        Op::MountAt { at, .. } | Op::Bind { at, .. } => (vec![at], None),
+        Op::MakeDir { at, .. } | Op::MakeNode { at, .. } | Op::MakeFile { at, .. } => (vec![at], None),
         Op::MakeSymlink { at, .. } | Op::WriteFile { at, .. } => (vec![at], None),
         Op::Resolve { root, into, .. } | Op::OpenBelow { root, into, .. } => (vec![root], Some(into)),
         Op::CloneBelow { at, into, .. } => (vec![at], Some(into)),
@@ -201,13 +200,16 @@ fn rooted(all: &[&Step], pivot: usize) {
             Op::CloneTree { .. }
                 | Op::NewFileSystem { .. }
                 | Op::MountAt { .. }
+                | Op::Bind { .. }
                 | Op::MountOverlay { .. }
                 | Op::Attach { .. }
                 | Op::EnterRoot { .. }
         );
         assert!(!mounts, "no host path and no mount after the pivot: {}", step.op);
     }
-    if let Some(proc) = position(all, |op| matches!(op, Op::NewFileSystem { kind: "proc", .. })) {
+    if let Some(proc) =
+        position(all, |op| matches!(op, Op::NewFileSystem { kind: "proc", .. } | Op::MountAt { kind: "proc", .. }))
+    {
         assert!(proc < pivot, "a fresh proc is mounted while the old one is still seen");
     }
 }

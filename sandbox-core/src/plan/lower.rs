@@ -450,6 +450,7 @@ impl<'a> Lowering<'a> {
             | Op::Resolve { .. }
             | Op::OpenBelow { .. }
             | Op::CloneBelow { .. }
+            | Op::Bind { .. }
             | Op::Attach { .. } => self.tree(op),
             Op::MountOverlay { at, name, lower, upper, attributes, into } => {
                 self.mount_overlay(at, name, lower, upper.as_ref(), attributes.mount_flags(), into);
@@ -543,6 +544,15 @@ impl<'a> Lowering<'a> {
                     libc::SYS_mount,
                     [kind.into(), name.into(), kind.into(), attributes.mount_flags().into(), options.into()],
                 );
+            }
+            Op::Bind { at, from, name, set } => {
+                let (from, name) = (self.path(from), self.path(name));
+                self.go_to(at);
+                self.call(libc::SYS_mount, [from.into(), name.into(), 0.into(), libc::MS_BIND.into(), 0.into()]);
+                if let Some(set) = set {
+                    let flags = libc::MS_BIND | libc::MS_REMOUNT | set.mount_flags();
+                    self.call(libc::SYS_mount, [0.into(), name.into(), 0.into(), flags.into(), 0.into()]);
+                }
             }
             Op::SetAttributes { mount, set, recursive } => self.setattr(mount, set.bits(), 0, *recursive),
             Op::SetPropagation { mount, propagation, recursive } => {

@@ -211,6 +211,15 @@ pub(crate) enum Op {
         name: PathBuf,
         into: Slot,
     },
+    /// Mount `from` over `name`, both below `at` and without what is mounted below them: one call instead of two, or with
+    /// attributes two instead of three, where nobody else can have put a link in the way.
+    Bind {
+        at: Fd,
+        from: PathBuf,
+        name: PathBuf,
+        /// None: those that `from` has.
+        set: Option<Attributes>,
+    },
     /// `name` empty: over `at` itself.
     Attach {
         mount: Fd,
@@ -361,6 +370,18 @@ pub(crate) struct Step {
 }
 
 impl Attributes {
+    /// With the access-time options of a mount that a fresh one of its kind must share (`mnt_already_visible`).
+    pub fn with_atime_of(self, options: &[String]) -> Self {
+        use crate::sys::{MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_STRICTATIME};
+        let bit = |option: &String| match option.as_str() {
+            "noatime" => MOUNT_ATTR_NOATIME,
+            "strictatime" => MOUNT_ATTR_STRICTATIME,
+            "nodiratime" => MOUNT_ATTR_NODIRATIME,
+            _ => 0,
+        };
+        Self { atime: options.iter().map(bit).fold(0, |bits, bit| bits | bit), ..self }
+    }
+
     pub fn bits(self) -> u64 {
         use crate::sys::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
         [
@@ -379,11 +400,15 @@ impl Attributes {
 impl Attributes {
     /// The same for mount(2).
     pub fn mount_flags(self) -> u64 {
+        use crate::sys::{MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_STRICTATIME};
         [
             (self.read_only, libc::MS_RDONLY),
             (self.nosuid, libc::MS_NOSUID),
             (self.nodev, libc::MS_NODEV),
             (self.noexec, libc::MS_NOEXEC),
+            (self.atime & MOUNT_ATTR_NOATIME != 0, libc::MS_NOATIME),
+            (self.atime & MOUNT_ATTR_STRICTATIME != 0, libc::MS_STRICTATIME),
+            (self.atime & MOUNT_ATTR_NODIRATIME != 0, libc::MS_NODIRATIME),
         ]
         .into_iter()
         .filter_map(|(on, bit)| on.then_some(bit))

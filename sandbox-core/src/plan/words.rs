@@ -29,6 +29,7 @@ impl Op {
             Self::MakeSymlink { .. } => "create symlink",
             Self::Resolve { .. } => "resolve target",
             Self::Attach { .. } => "move_mount",
+            Self::Bind { .. } => "bind",
             Self::Detach { .. } | Self::EnterRoot { .. } | Self::PivotRoot { .. } => "pivot_root",
             Self::MountOverlay { .. } => "mount overlay",
             Self::SetOwner { .. } => "chown",
@@ -59,6 +60,7 @@ impl Op {
             | Self::MakeFile { name, .. }
             | Self::MakeSymlink { name, .. }
             | Self::MountAt { name, .. }
+            | Self::Bind { name, .. }
             | Self::Attach { name, .. }
                 if !name.as_os_str().is_empty() =>
             {

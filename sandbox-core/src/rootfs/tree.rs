@@ -44,6 +44,23 @@ struct Region {
     fd: Option<Fd>,
 }
 
+/// A place below a directory that is known by an fd.
+struct Inside {
+    at: Fd,
+    below: PathBuf,
+    /// Reached by its name alone: nothing is mounted there but what the plan mounts.
+    plain: bool,
+}
+
+impl Inside {
+    /// Whether a path below a fresh proc may be bound by its name: the usual ones are no links. Of what else was asked for
+    /// that is not known, and mount(2) follows links.
+    fn binds(&self, name: &Path) -> bool {
+        let usual = |list: &[&str]| list.iter().any(|usual| Path::new(usual) == name);
+        self.plain && (usual(&MASKED_PROC_PATHS) || usual(&READONLY_PROC_PATHS))
+    }
+}
+
 pub(super) struct Tree<'a> {
     pub settled: &'a Settled,
     pub facts: &'a Facts,
@@ -539,6 +556,14 @@ impl<'a> Tree<'a> {
         options: &[(&'static str, Option<String>)],
         attributes: Attributes,
     ) -> bool {
+        let Some((at, name)) = self.plain_place(phase, mount) else { return false };
+        self.push(phase, Op::MountAt { kind, options: options.to_vec(), attributes, at, name }, &mount.origin);
+        self.cover(phase, mount.target.as_path(), false, None);
+        true
+    }
+
+    /// Where a mount lands to which nothing else is to be done.
+    fn plain_place(&self, phase: Phase, mount: &Mount) -> Option<(Fd, PathBuf)> {
         let target = mount.target.as_path();
         let inside = |other: &Mount| other.target != mount.target && other.target.as_path().starts_with(target);
         let plain = phase == Phase::Launch
@@ -546,10 +571,7 @@ impl<'a> Tree<'a> {
             && mount.propagation.is_none()
             && !self.follows
             && !self.mounts.iter().any(inside);
-        let Some((at, name)) = self.named(phase, target).filter(|_| plain) else { return false };
-        self.push(phase, Op::MountAt { kind, options: options.to_vec(), attributes, at, name }, &mount.origin);
-        self.cover(phase, target, false, None);
-        true
+        self.named(phase, target).filter(|_| plain)
     }
 
     /// Attach at the mount's target, which is now a region of its own.
@@ -654,20 +676,6 @@ impl<'a> Tree<'a> {
     ) -> Result<()> {
         let origin = mount.origin.as_str();
         let set = Attributes { nosuid: true, nodev: true, noexec: true, ..attributes };
-        let proc = if self.settled.spec.namespaces.pid == Namespace::New {
-            let atime = atime_bits(&self.settled.host.proc_options);
-            self.new_file_system(
-                phase,
-                "proc",
-                Vec::new(),
-                Attributes { read_only: false, atime, ..set },
-                "proc",
-                origin,
-            )
-        } else {
-            // The processes it shows are not this user namespace's: only the host's own proc shows them.
-            self.clone_source(phase, Path::new("/proc"), true, None, origin)
-        };
         let target = mount.target.as_path().to_owned();
         let host = &self.settled.host.proc_paths;
         let named = &self.facts.proc_paths;
@@ -689,32 +697,45 @@ impl<'a> Tree<'a> {
         };
         let readonly = known("readonly_paths", readonly)?;
         let masked = known("masked", masked)?;
+        let fresh = self.settled.spec.namespaces.pid == Namespace::New;
+        let mounted = Attributes { read_only: false, ..set }.with_atime_of(&self.settled.host.proc_options);
+        let place = self.plain_place(phase, mount).filter(|_| fresh);
         let empty = if masked.iter().any(|(_, directory)| *directory) { self.covered(phase, mount) } else { None };
-        self.attach(phase, mount, proc.clone(), false)?;
+        let proc = match place {
+            Some((at, below)) if self.mount_at(phase, mount, "proc", &[], mounted) => Inside { at, below, plain: true },
+            _ => {
+                let proc = if fresh {
+                    self.new_file_system(phase, "proc", Vec::new(), mounted, "proc", origin)
+                } else {
+                    // The processes it shows are not this user namespace's: only the host's own proc shows them.
+                    self.clone_source(phase, Path::new("/proc"), true, None, origin)
+                };
+                self.attach(phase, mount, proc.clone(), false)?;
+                Inside { at: proc, below: PathBuf::new(), plain: false }
+            }
+        };
         let namespaces = &self.settled.spec.namespaces;
-        if namespaces.user == Namespace::New
-            && namespaces.pid == Namespace::New
-            && !self.settled.spec.security.nested_user_namespaces
-        {
+        if namespaces.user == Namespace::New && fresh && !self.settled.spec.security.nested_user_namespaces {
             // A second wall behind the filter, which a profile of the user's may not have (namespaces(7)).
-            let op = Op::WriteFile { at: proc.clone(), name: "sys/user/max_user_namespaces".into(), content: "0" };
+            let name = proc.below.join("sys/user/max_user_namespaces");
+            let op = Op::WriteFile { at: proc.at.clone(), name, content: "0" };
             self.push(phase, op, "security.nested_user_namespaces");
         }
+        let set = Attributes { read_only: true, ..set };
         for (name, _) in readonly {
+            let by_name = proc.binds(&name);
+            let (at, name) = (proc.at.clone(), proc.below.join(name));
+            if by_name {
+                self.push(phase, Op::Bind { at, from: name.clone(), name, set: Some(set) }, origin);
+                continue;
+            }
             let into = self.slot(format!("proc/{}", name.display()));
-            self.push(phase, Op::CloneBelow { at: proc.clone(), name: name.clone(), into: into.clone() }, origin);
-            self.push(
-                phase,
-                Op::SetAttributes {
-                    mount: into.clone().into(),
-                    set: Attributes { read_only: true, ..set },
-                    recursive: true,
-                },
-                origin,
-            );
-            self.push(phase, Op::Attach { mount: into.into(), at: proc.clone(), name }, origin);
+            self.push(phase, Op::CloneBelow { at: at.clone(), name: name.clone(), into: into.clone() }, origin);
+            self.push(phase, Op::SetAttributes { mount: into.clone().into(), set, recursive: true }, origin);
+            self.push(phase, Op::Attach { mount: into.into(), at, name }, origin);
         }
-        self.mask(phase, &proc, masked, empty, origin)
+        self.mask(phase, &proc, masked, empty, origin);
+        Ok(())
     }
 
     /// The directory that a mount is going to cover, if it is one of ours: nobody can put anything into it any more. To cover
@@ -729,38 +750,38 @@ impl<'a> Tree<'a> {
     }
 
     /// Cover files with /dev/null and directories with an empty one: `empty`, or else one tmpfs for all.
-    fn mask(
-        &mut self,
-        phase: Phase,
-        at: &Fd,
-        masked: Vec<(PathBuf, bool)>,
-        empty: Option<Slot>,
-        origin: &str,
-    ) -> Result<()> {
-        // Attached once; every further cover is a clone of it.
-        let (mut ready, mut attached) = (empty, None);
+    fn mask(&mut self, phase: Phase, proc: &Inside, masked: Vec<(PathBuf, bool)>, empty: Option<Slot>, origin: &str) {
+        let mut empty = empty;
+        // The first cover of each kind: every further one is a clone of it.
+        let mut first: BTreeMap<bool, (Slot, PathBuf)> = BTreeMap::new();
         for (name, directory) in masked {
-            let cover = if !directory {
-                let cover = self.slot("mask");
-                let op =
-                    Op::CloneTree { path: "/dev/null".into(), recursive: false, witness: None, into: cover.clone() };
-                self.push(phase, op, origin);
-                let op = Op::SetAttributes { mount: cover.clone().into(), set: DEVICE, recursive: false };
-                self.push(phase, op, origin);
-                cover
-            } else if let Some(attached) = &attached {
-                let cover = self.slot("mask");
-                let op = Op::CloneFd { from: Fd::Slot(Slot::clone(attached)), recursive: false, into: cover.clone() };
-                self.push(phase, op, origin);
-                cover
-            } else {
-                let cover = ready.take().unwrap_or_else(|| self.empty_file_system(phase, origin));
-                attached = Some(cover.clone());
-                cover
+            let by_name = proc.binds(&name);
+            let (at, name) = (proc.at.clone(), proc.below.join(name));
+            let cover = match first.get(&directory) {
+                Some((_, from)) if by_name => {
+                    self.push(phase, Op::Bind { at, from: from.clone(), name, set: None }, origin);
+                    continue;
+                }
+                Some((from, _)) => {
+                    let (from, cover) = (Fd::Slot(from.clone()), self.slot("mask"));
+                    self.push(phase, Op::CloneFd { from, recursive: false, into: cover.clone() }, origin);
+                    cover
+                }
+                None if directory => empty.take().unwrap_or_else(|| self.empty_file_system(phase, origin)),
+                None => self.null_device(phase, origin),
             };
-            self.push(phase, Op::Attach { mount: cover.into(), at: at.clone(), name }, origin);
+            first.entry(directory).or_insert_with(|| (cover.clone(), name.clone()));
+            self.push(phase, Op::Attach { mount: cover.into(), at, name }, origin);
         }
-        Ok(())
+    }
+
+    fn null_device(&mut self, phase: Phase, origin: &str) -> Slot {
+        let into = self.slot("mask");
+        let op = Op::CloneTree { path: "/dev/null".into(), recursive: false, witness: None, into: into.clone() };
+        self.push(phase, op, origin);
+        let op = Op::SetAttributes { mount: into.clone().into(), set: DEVICE, recursive: false };
+        self.push(phase, op, origin);
+        into
     }
 
     fn empty_file_system(&mut self, phase: Phase, origin: &str) -> Slot {
@@ -862,16 +883,4 @@ fn nothing_created(mount: &Mount) -> Error {
 
 fn display(mount: &Mount) -> String {
     mount.target.as_path().display().to_string()
-}
-
-/// MOUNT_ATTR_* of the access-time options that a fresh proc must share with the host's (`mnt_already_visible`).
-fn atime_bits(options: &[String]) -> u64 {
-    options.iter().fold(0, |bits, option| {
-        bits | match option.as_str() {
-            "noatime" => 0x10,
-            "strictatime" => 0x20,
-            "nodiratime" => 0x80,
-            _ => 0,
-        }
-    })
 }
