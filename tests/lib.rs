@@ -14,6 +14,9 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
 /// Declares that a test can't run here, and why; the test then returns. `scripts/test` compares all of them with
 /// `tests/skips.txt`: a skip that is not declared there fails the run.
 #[macro_export]
@@ -235,6 +238,21 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(Instant::now() < end, "not within {:?}: {what}; below this process: {:#?}", patience(), family());
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Reap whom this process, a subreaper, has adopted, until nobody is left below it. How many they were.
+#[track_caller]
+pub fn reap_adopted() -> u64 {
+    let (begun, mut adopted) = (Instant::now(), 0);
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
+            Err(Errno::ECHILD) => return adopted,
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
+            Ok(_) => adopted += 1,
+            Err(errno) => panic!("waitpid: {errno}"),
+        }
+        assert!(begun.elapsed() < patience(), "these live on: {:#?}", family());
     }
 }
 

@@ -7,11 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use pinfold::{IdMapConfig, Overlay, Sandbox};
-use pinfold_tests::{Leaks, comm, descendants, is_root, open_to_all, scratch, skip};
+use pinfold_tests::{Leaks, comm, descendants, is_root, open_to_all, reap_adopted, scratch, skip};
 
 const NAME: &str = "a_host_killed_in_a_deputys_call_leaves_nothing";
 const PART: &str = "PINFOLD_TEST_PART";
@@ -93,17 +91,7 @@ fn kill_hosts() {
         in_a_call += u32::from(inits() == 4);
         host.kill().expect("it can be killed");
         host.wait().expect("it has ended");
-        let killed = Instant::now();
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
-                Err(Errno::ECHILD) => break,
-                Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
-                Ok(_) => {}
-                Err(errno) => panic!("waitpid: {errno}"),
-            }
-            let left = || descendants(std::process::id()).into_iter().map(|pid| (pid, comm(pid))).collect::<Vec<_>>();
-            assert!(killed.elapsed() < Duration::from_secs(5), "round {round}: these live on: {:?}", left());
-        }
+        reap_adopted();
     }
     println!("{in_a_call} of 60 hosts had a deputy");
     assert!(in_a_call > 10, "hosts were to be killed while a deputy was there: {in_a_call}");

@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use pinfold::Sandbox;
-use pinfold_tests::{Leaks, comm, descendants, is_root, patience, skip};
+use pinfold_tests::{Leaks, is_root, reap_adopted, skip};
 
 /// Kill `rounds` hosts of this config, each at another moment from its first instruction on.
 fn kill_hosts(rounds: u64, set: &str) {
@@ -34,16 +32,7 @@ fn kill(rounds: u64, args: &[&str]) {
         host.kill().expect("it can be killed");
         host.wait().expect("it has ended");
         let killed = Instant::now();
-        loop {
-            match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
-                Err(Errno::ECHILD) => break,
-                Ok(WaitStatus::StillAlive) => std::thread::sleep(Duration::from_millis(1)),
-                Ok(_) => adopted += 1,
-                Err(errno) => panic!("waitpid: {errno}"),
-            }
-            let left = || descendants(std::process::id()).into_iter().map(|pid| (pid, comm(pid))).collect::<Vec<_>>();
-            assert!(killed.elapsed() < patience(), "round {round}: these live on: {:?}", left());
-        }
+        adopted += reap_adopted();
         slowest = slowest.max(killed.elapsed());
     }
     println!("{rounds} hosts left {adopted} processes, the slowest was gone after {slowest:?}");

@@ -502,19 +502,11 @@ impl<'a> Tree<'a> {
                     options.push(("gid", Some(TTY.to_string())));
                 }
                 let set = Attributes { read_only: false, nosuid: true, nodev: false, noexec: true, atime: 0 };
-                if self.mount_at(phase, mount, "devpts", &options, set) {
-                    return Ok(());
-                }
-                let fd = self.new_file_system(phase, "devpts", options, set, "devpts", origin);
-                self.attach(phase, mount, fd, false)
+                self.fresh(phase, mount, "devpts", options, set)
             }
             MountKind::Mqueue => {
                 let set = Attributes { read_only: false, nosuid: true, nodev: true, noexec: true, atime: 0 };
-                if self.mount_at(phase, mount, "mqueue", &[], set) {
-                    return Ok(());
-                }
-                let fd = self.new_file_system(phase, "mqueue", Vec::new(), set, "mqueue", origin);
-                self.attach(phase, mount, fd, false)
+                self.fresh(phase, mount, "mqueue", Vec::new(), set)
             }
             MountKind::Dev => self.dev(phase, mount),
             MountKind::Symlink { .. } if self.linked.contains(&index) => Ok(()),
@@ -544,6 +536,22 @@ impl<'a> Tree<'a> {
                 Ok(self.clone_source(phase, &found.path.clone(), recursive, Some(found.witness), &key))
             }
         }
+    }
+
+    /// A new file system in which nothing is mounted.
+    fn fresh(
+        &mut self,
+        phase: Phase,
+        mount: &Mount,
+        kind: &'static str,
+        options: Vec<(&'static str, Option<String>)>,
+        attributes: Attributes,
+    ) -> Result<()> {
+        if self.mount_at(phase, mount, kind, &options, attributes) {
+            return Ok(());
+        }
+        let fd = self.new_file_system(phase, kind, options, attributes, kind, &mount.origin);
+        self.attach(phase, mount, fd, false)
     }
 
     /// Mount a new file system in one call, if nothing else is to be done to it: it lands at a name, nothing is mounted in it,
