@@ -118,6 +118,22 @@ const ASSIGNMENTS: &[&str] = &[
     "compat.prefer=[\"limits.cgroup_parent\", \"limits.io*\"]",
     "fds=[{ name = \"c\", socket_activation = true }, { name = \"dir\", target = 12 }, { name = \"ipc\", target = 30 }]",
     "version=1",
+    "limits.payload_groups=false",
+    "limits.cgroup_parent=system.slice/x.slice",
+    "limits.cpu_time=1500ms",
+    "limits.cpu_time=7ns",
+    "compat.prefer=[\"limits.cpu_time\", \"limits.payload_groups\", \"limits.d*s\", \"l*x*y\"]",
+    "namespaces.ipc={ join = { pid = 7 } }",
+    "namespaces.pid={ join = { fd = \"pid\" } }",
+    "network={ mode = \"host\" }",
+    "security.seccomp=./other.json",
+    "security.capabilities=[\"bpf\", \"perfmon\", \"checkpoint_restore\"]",
+    "identity={ uid = 0, gid = 0 }",
+    "identity.uid_map=[{ inside = 0, outside = 1000 }, { inside = 1, outside = 100000, count = 1000 }]",
+    "limits.rlimits={ nproc = 1000000, cpu = 1, data = 5, nofile = \"unlimited\" }",
+    "mounts=[{ kind = \"bind\", source = \"data\", target = \"/m\", idmap = true }]",
+    "mounts=[{ kind = \"bind\", source = { fd = \"dir\" }, target = \"/m\", idmap = true }, { kind = \"overlay\", lower = [\"low\"], upper = \"memory\", target = \"/o\" }]",
+    "mounts=[{ kind = \"bind\", source = \"/srv\", target = \"/m\", recursive = true, propagation = \"shared\", read_only = true }]",
 ];
 
 /// The same, each with something that is refused when its meaning is looked at.
@@ -245,8 +261,9 @@ pub(super) fn config(choices: &mut Choices<'_>) -> Option<SandboxConfig> {
             document = with;
         }
     }
-    for index in 0..choices.below(8) {
-        document.set(&format!("mounts[{index}]={}", mount(choices))).ok()?;
+    for _ in 0..choices.below(8) {
+        let before = document.clone().into_config().map_or(0, |config| config.mounts.len());
+        document.set(&format!("mounts[{before}]={}", mount(choices))).ok()?;
     }
     document.into_config().ok()
 }
@@ -312,6 +329,14 @@ pub(super) fn host(choices: &mut Choices<'_>) -> HostCaps {
             15 => host.capabilities = choices.pick(&[0, 1 << 21, u64::MAX, 1 << 6 | 1 << 7, (1 << 41) - 1]),
             16 => host.proc_covered.clear(),
             17 => host.proc_options = vec!["noatime".to_owned()],
+            18 => host.cgroups.device_programs = choices.flip(),
+            19 if choices.flip() => ids(choices, &mut host),
+            // A user with ids of its own and the helpers that map them.
+            19 => {
+                (host.subuid, host.subgid) = (vec![(100_000, 65_536)], vec![(100_000, 65_536)]);
+                (host.newuidmap, host.newgidmap) =
+                    (Some("/usr/bin/newuidmap".into()), Some("/usr/bin/newgidmap".into()));
+            }
             _ => groups(choices, &mut host.cgroups),
         }
     }
@@ -327,7 +352,7 @@ fn groups(choices: &mut Choices<'_>, cgroups: &mut Cgroups) {
     };
     let (enabled, possible, v1) = (some(UNIFIED), some(UNIFIED), some(V1));
     let path = |name: &String| (name.clone(), Path::new("/sys/fs/cgroup").join(name));
-    match choices.below(4) {
+    match choices.below(5) {
         0 => *cgroups = Cgroups::default(),
         1 => {
             // Version 2 alone.
@@ -344,12 +369,21 @@ fn groups(choices: &mut Choices<'_>, cgroups: &mut Cgroups) {
             cgroups.v1 = V1.iter().map(|name| path(&(*name).to_owned())).collect();
             cgroups.v1_places = v1.iter().map(path).collect();
         }
+        3 => {
+            // Both, and controllers of version 1 that are mounted together.
+            let together = |name: &String| (name.clone(), PathBuf::from("/sys/fs/cgroup/cpu,cpuacct"));
+            let (two, own): (Vec<String>, _) = v1.into_iter().partition(|name| name.starts_with("cpu"));
+            cgroups.v1 = own.iter().map(path).chain(two.iter().map(together)).collect();
+            cgroups.v1_places = cgroups.v1.clone();
+            cgroups.unified_places = vec![CgroupPlace { path: "/sys/fs/cgroup/unified".into(), enabled, possible }];
+        }
         _ => {
             cgroups.v1 = v1.iter().map(path).collect();
             cgroups.v1_places = v1.iter().map(path).collect();
         }
     }
     cgroups.swap = choices.flip();
+    cgroups.device_programs = choices.flip();
     cgroups.io_weight = if choices.flip() { vec!["8:0".to_owned()] } else { Vec::new() };
 }
 

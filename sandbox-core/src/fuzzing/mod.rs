@@ -9,8 +9,11 @@ mod layers;
 mod profiles;
 mod views;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+
+use serde::de::IgnoredAny;
 
 use crate::Error;
 use crate::cgroup;
@@ -21,8 +24,9 @@ use crate::config::{
 };
 use crate::fds::Layout;
 use crate::host::{self, HostCaps, fakes};
+use crate::idmap::MapWriter;
 use crate::launch::decode;
-use crate::plan::{self, Base, Ends, Plan, compile_base, compile_payload, compile_session, invariants};
+use crate::plan::{self, Base, Ends, Handed, Plan, compile_base, compile_payload, compile_session, invariants};
 use crate::settle::{Settled, settle};
 use crate::spec::{BindSource, MountKind, validate};
 use crate::systemd;
@@ -100,8 +104,12 @@ fn as_options(text: &str) {
     if let Ok(snake) = snake_case_options(text) {
         assert_eq!(snake_case_options(&snake).ok(), Some(snake), "what was rewritten stays");
     }
-    if let Err(error) = CallOptions::from_json(text) {
-        assert!(!error.report().message.is_empty());
+    match CallOptions::from_json(text) {
+        Ok(_) => {
+            let given: BTreeMap<String, IgnoredAny> = serde_json::from_str(text).expect("it was an object");
+            assert!(given.keys().all(|name| CallOptions::names().contains(&name.as_str())), "what is taken has a name");
+        }
+        Err(error) => assert!(!error.report().message.is_empty()),
     }
 }
 
@@ -128,6 +136,10 @@ pub fn config_to_plan(data: &[u8]) {
     for step in (0..plan.step_count()).filter_map(|index| plan.step(index)) {
         assert!(!step.op.hint_word().is_empty() && step.op.subject() != Some(String::new()), "{}", step.op);
     }
+    let handed =
+        [Handed::Root, Handed::Upper, Handed::UserNamespace, Handed::Skeleton, Handed::Opened, Handed::Terminal];
+    assert!(handed.iter().all(|what| Handed::from_tag(*what as u32) == Some(*what)), "a tag is of one thing");
+    assert_eq!(handed.iter().any(|what| plan.hands(*what)), plan.hands_anything());
     // The same for a session, which is told of its payloads one by one.
     if let Some(base) = session {
         let session = Plan { base: base.into(), payload: plan.payload };
@@ -177,6 +189,7 @@ pub fn plan_wire(data: &[u8]) {
 }
 
 fn random_plan(choices: &mut Choices<'_>) -> Option<Random> {
+    const ODD_PROFILE: &str = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86"], "syscalls": [{ "names": ["exit"], "action": "SCMP_ACT_LOG" }, { "name": "exit", "action": "SCMP_ACT_ERRNO" }] }"#;
     const PROFILE: &str = r#"{ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{ "names": ["exit", "nocall"], "action": "SCMP_ACT_ALLOW" }] }"#;
     let host = configs::host(choices);
     let config = configs::config(choices)?;
@@ -192,16 +205,24 @@ fn random_plan(choices: &mut Choices<'_>) -> Option<Random> {
         .collect();
     let mut call = invariants::call(&spec, &[choices.pick(&["true", "true", "/bin/sh", ""]), "argument"]);
     call.terminal = choices.flip().then_some((80, 25));
+    call.grouped = choices.flip();
+    let profile = choices.pick(&[Some(PROFILE), Some("{"), Some(ODD_PROFILE), None]);
     call.nice = spec.process.nice;
     call.rlimits.clone_from(&spec.limits.rlimits);
     let names = Layout::new(&spec.fds).names();
     let settled = settle(spec, &host).inspect_err(told).ok()?;
     decided(&settled);
-    let filter = plan::filter(&settled, Some(PROFILE)).inspect_err(told).ok()?;
+    let filter = plan::filter(&settled, profile).inspect_err(told).ok()?;
     let base = compile_base(&settled, &facts, filter.as_ref()).inspect_err(told).ok()?;
     let payload = compile_payload(&settled, filter.as_ref(), &call).inspect_err(told).ok()?;
     let session = compile_session(&settled, &facts, filter.as_ref()).inspect_err(told).ok();
-    Some(Random { plan: Plan { base: base.into(), payload }, attached, session, names })
+    let plan = Plan { base: base.into(), payload };
+    assert_eq!(
+        plan.asks(),
+        settled.maps.is_some_and(|maps| maps.writer != MapWriter::Init),
+        "who writes maps is asked to"
+    );
+    Some(Random { plan, attached, session, names })
 }
 
 /// What was decided is decided the same again, said as it is, and weakened only where the config allows that.
@@ -210,6 +231,18 @@ fn decided(settled: &Settled) {
     assert_eq!((&again.report, &again.rlimits), (&settled.report, &settled.rlimits), "the same spec on the same host");
     assert!(settled.report.enforced.iter().all(|(feature, how)| settled.report.used(feature, how)));
     assert!(settled.group.iter().all(|group| [1, 1000].contains(&group.cpu_unit())));
+    if let Some(group) = &settled.group {
+        let scope = Path::new("/sys/fs/cgroup/scope");
+        let within = group.within(scope);
+        let parent = within.unified.as_ref().map(|place| place.parent.as_path());
+        assert_eq!(parent, group.unified.as_ref().map(|_| scope), "only a place that there is moves");
+        assert_eq!((&within.v1, &within.limits), (&group.v1, &group.limits), "nothing else changes");
+        assert!(group.scope.is_none() || group.unified.is_some(), "scopes are in the unified hierarchy");
+        assert!(
+            group.cpu_time.is_none() || !group.enterable || group.counts_cpu_time_of_one(),
+            "what is limited is counted"
+        );
+    }
     match settled.with_cpu_time_per_process(Duration::from_millis(1500)) {
         Ok(weaker) => {
             assert!(settled.spec.may_weaken("limits.cpu_time"), "weakened unasked");
@@ -315,15 +348,23 @@ pub fn shorthand_values(data: &[u8]) {
         let again = user.gid.map_or(user.uid.to_string(), |gid| format!("{}:{gid}", user.uid));
         assert_eq!(User::try_from(again.as_str()), Ok(user));
     }
+    let nothing = SandboxConfig::default().to_json().expect("it prints");
     for shorthand in SHORTHANDS {
         let mut config = SandboxConfig::default();
         if apply_shorthand(&mut config, shorthand.name, text).is_ok() {
-            assert_ne!(config.to_json().expect("it prints"), SandboxConfig::default().to_json().expect("it prints"));
+            assert_ne!(config.to_json().expect("it prints"), nothing);
             prints_and_reads(&config);
         }
     }
+    // The text as a name: there may be no such.
     let mut config = SandboxConfig::default();
-    if config.apply_set(text).is_ok() {
+    match apply_shorthand(&mut config, text, "1") {
+        Ok(()) => prints_and_reads(&config),
+        Err(error) => assert!(!error.report().problems.is_empty(), "a refusal has reasons"),
+    }
+    let mut config = SandboxConfig::default();
+    // One after the other, as several `--set`.
+    if text.lines().filter(|line| config.apply_set(line).is_ok()).count() > 0 {
         prints_and_reads(&config);
     }
 }
