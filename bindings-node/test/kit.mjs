@@ -51,6 +51,9 @@ export function comm(pid) {
   }
 }
 
+/** Milliseconds in which a payload starts and says something, and no more. An emulated machine takes its time. */
+export const SOON = process.env.PINFOLD_EMULATED === undefined ? 300 : 8000
+
 export async function eventually(what, holds) {
   const until = Date.now() + 30_000
   while (!(await holds())) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
 import { AbortError, CommandFailed, Sandbox, SandboxError, TimedOut, doctor, run } from 'pinfold'
-import { descendants, eventually, leavesNothing } from './kit.mjs'
+import { SOON, descendants, eventually, leavesNothing } from './kit.mjs'
 
 test('an outcome says how it ended', async () => {
   const r = await run(['sh', '-c', 'echo out; echo err >&2; exit 3'], { timeoutMs: 5000 })
@@ -60,10 +60,10 @@ test('output is cut where the limit is', async () => {
 test('a timeout bounds the call, whoever holds the pipe', async () => {
   await leavesNothing(async () => {
     const begun = performance.now()
-    const r = await run(['sh', '-c', 'echo early; setsid sleep 60 & sleep 60'], { timeoutMs: 300 })
+    const r = await run(['sh', '-c', 'echo early; setsid sleep 60 & sleep 60'], { timeoutMs: SOON })
     assert.equal(r.ended, 'wall_time')
     assert.equal(r.text, 'early\n')
-    assert.ok(performance.now() - begun < 5000)
+    assert.ok(performance.now() - begun < SOON + 5000)
   })
 })
 
@@ -72,7 +72,7 @@ test('check rejects, with the outcome', async () => {
   assert.ok(failed instanceof CommandFailed && !(failed instanceof SandboxError))
   assert.equal(failed.outcome.exitCode, 4)
   assert.match(failed.message, /exited with 4\nwhy/)
-  const timed = await run(['sleep', '60'], { check: true, timeout: '200ms' }).catch((error) => error)
+  const timed = await run(['sleep', '60'], { check: true, timeout: `${SOON}ms` }).catch((error) => error)
   assert.ok(timed instanceof TimedOut && timed instanceof CommandFailed)
   assert.equal((await run(['true'], { check: true })).ok, true)
 })

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 
 import { Pool, Sandbox } from 'pinfold'
-import { descendants, leavesNothing } from './kit.mjs'
+import { SOON, descendants, leavesNothing } from './kit.mjs'
 
 const box = new Sandbox()
 await (await box.open()).close()
@@ -31,7 +31,7 @@ test('payloads run side by side, each with its own end', async () => {
   const s = await box.open()
   const outcomes = await Promise.all(Array.from({ length: 20 }, (_, n) => s.run(['sh', '-c', `cat; exit ${n}`], { input: `${n}` })))
   assert.deepEqual(outcomes.map((r) => [r.exitCode, r.text]), outcomes.map((_, n) => [n, `${n}`]))
-  const timed = s.run(['sh', '-c', 'setsid sleep 60 & sleep 60'], { timeoutMs: 300 })
+  const timed = s.run(['sh', '-c', 'setsid sleep 60 & sleep 60'], { timeoutMs: SOON })
   const other = s.spawn(['sleep', '60'])
   assert.equal((await timed).ended, 'wall_time')
   assert.equal(other.outcome, null)
