@@ -8,8 +8,8 @@
 /// `"PINFOLD\0"`, little endian.
 pub const MAGIC: u64 = 0x0044_4C4F_464E_4950;
 
-/// Changes with every change of a layout or of the meaning of a pseudo call.
-pub const VERSION: u32 = 8;
+/// Changes with every change of a layout, of an address below, or of the meaning of a pseudo call.
+pub const VERSION: u32 = 9;
 
 /// Where init maps the plan. Blobs inside the plan hold absolute addresses, so that init relocates nothing. This and the
 /// addresses below lie in the same GiB as init's image: fewer tables of pages to make and to take down.

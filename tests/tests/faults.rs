@@ -5,7 +5,14 @@ use pinfold_tests::{Leaks, is_root, scratch, skip};
 
 fn fail_each(sandbox: &Sandbox, errno: i32) -> Vec<(usize, Error)> {
     let (first, count) = sandbox.command("true").step_count().expect("a plan");
-    assert!(count > 40, "a full plan has many operations, this one {count}");
+    // What no sandbox is without, so that it is a whole plan whose operations fail.
+    let plan = sandbox.explain(&sandbox.command("true")).expect("it can be explained").to_string();
+    for what in ["PID 1", "pivot_root", "bounding set", "seccomp filter", "set capabilities", "execute true"] {
+        assert!(plan.contains(what), "{what} is missing:\n{plan}");
+    }
+    let by_init =
+        |line: &&str| line.split_whitespace().nth(1).is_some_and(|by| ["keeper", "init", "payload"].contains(&by));
+    assert_eq!(plan.lines().filter(by_init).count(), count, "{plan}");
     let mut errors = Vec::new();
     for index in 0..count {
         match sandbox.command("true").fail_step(index, errno).output() {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid, getsid};
 use pinfold::{Ended, ErrorKind, Sandbox};
 use pinfold_tests::{Leaks, comm, descendants, eventually, orphans, patience, runs, until_running};
 
@@ -121,6 +121,21 @@ fn inits() -> (u32, u32) {
 
 fn sigkill(pid: u32) {
     kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("an operator may");
+}
+
+/// What a terminal's Ctrl-C and a shell's kill of a job reach is the host's process group. The payload has a session.
+#[test]
+fn signals_for_the_hosts_process_group_reach_nobody_inside() {
+    let _leaks = Leaks::watch();
+    let process = sandbox().command("sleep").arg("1000").spawn().expect("it starts");
+    until_running("sleep", 1);
+    let group = |pid: u32| getpgid(Some(Pid::from_raw(pid as i32))).expect("it runs").as_raw() as u32;
+    let (keeper, pid1) = inits();
+    let payload = process.id().expect("it runs");
+    assert_eq!((group(keeper), group(pid1)), (keeper, keeper));
+    assert_eq!(group(payload), payload);
+    assert_ne!(group(std::process::id()), keeper);
+    assert_eq!(getsid(Some(Pid::from_raw(payload as i32))).expect("it runs").as_raw() as u32, payload);
 }
 
 #[test]

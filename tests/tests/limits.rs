@@ -108,6 +108,26 @@ fn processes_are_counted_without_ours() {
     assert_eq!(run(&sandbox, &["forks", "5"]).usage().pids_limit_hits, Some(0));
 }
 
+/// The group of a sandbox whose payload stayed alone may serve the next one, and what it has counted is told of each alone.
+#[test]
+fn what_an_earlier_sandbox_counted_is_not_told_again() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS, MEMORY);
+    let alone = built(worker().pids(1).memory("64MiB"));
+    for round in 0..4 {
+        let usage = run(&alone, &["forks", "1"]).usage().clone();
+        assert_eq!(usage.pids_limit_hits, Some(1), "{round}: {usage:?}");
+        assert!(usage.pids_peak.is_none_or(|peak| peak == 1), "{round}: {usage:?}");
+    }
+    // One that had more is not used again.
+    let sandbox = built(worker().pids(8).memory("64MiB"));
+    for (forks, peak) in [("0", 1), ("5", 6), ("0", 1), ("2", 3), ("0", 1)] {
+        let usage = run(&sandbox, &["forks", forks]).usage().clone();
+        assert!(usage.pids_peak.is_none_or(|told| told == peak), "{forks}: {usage:?}");
+        assert_eq!(usage.pids_limit_hits, Some(0), "{forks}: {usage:?}");
+    }
+}
+
 #[test]
 fn a_fork_bomb_ends_at_its_timeout() {
     let _leaks = Leaks::watch();

@@ -329,11 +329,6 @@ impl Directory {
         Ok(act(file))
     }
 
-    /// Whether it may serve the next sandbox too.
-    fn lasts(&self) -> bool {
-        if self.unified { self.controllers.is_empty() } else { self.only_sums() }
-    }
-
     fn try_remove(&self) -> bool {
         match fs::remove_dir(&self.path) {
             Ok(()) => true,

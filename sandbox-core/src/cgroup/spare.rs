@@ -24,8 +24,9 @@ pub(crate) struct Spare {
     ours: u64,
 }
 
-/// The v1 controllers that count nothing but sums, and the one whose peak may be the lowest.
-const SUMS: [&str; 3] = ["blkio", "cpu", PIDS];
+/// The v1 controllers whose directories may serve the next sandbox: those that count nothing but sums, and the one whose peak may
+/// be the lowest.
+const LASTING: [&str; 3] = ["blkio", "cpu", PIDS];
 const PIDS: &str = "pids";
 
 impl Spare {
@@ -98,8 +99,9 @@ impl Directory {
         self.path.parent() == Some(&place.parent)
     }
 
-    pub(super) fn only_sums(&self) -> bool {
-        self.controllers.iter().all(|name| SUMS.contains(&name.as_str()))
+    /// Whether it may serve the next sandbox too.
+    pub(super) fn lasts(&self) -> bool {
+        self.controllers.iter().all(|name| !self.unified && LASTING.contains(&name.as_str()))
     }
 
     /// Whether its peak of processes, if it has one, says of the next sandbox what is true of every one.

@@ -193,9 +193,10 @@ impl fmt::Display for Op {
             Self::CloneBelow { at: dir, name, into } => write!(f, "clone tree {} as <{}>", at(dir, name), into.name),
             Self::Bind { at: dir, from, name, set } => {
                 let (from, name) = (at(dir, from), at(dir, name));
-                match set {
-                    _ if from != name => write!(f, "bind {from} to {name}")?,
-                    _ => write!(f, "bind {name} to itself")?,
+                if from == name {
+                    write!(f, "bind {name} to itself")?;
+                } else {
+                    write!(f, "bind {from} to {name}")?;
                 }
                 set.map_or(Ok(()), |set| write!(f, ", {set}"))
             }

@@ -395,9 +395,7 @@ impl Attributes {
         .sum::<u64>()
             | self.atime
     }
-}
 
-impl Attributes {
     /// The same for mount(2).
     pub fn mount_flags(self) -> u64 {
         use crate::sys::{MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_STRICTATIME};

@@ -29,7 +29,7 @@ impl Op {
             Self::MakeSymlink { .. } => "create symlink",
             Self::Resolve { .. } => "resolve target",
             Self::Attach { .. } => "move_mount",
-            Self::Bind { .. } => "bind",
+            Self::Bind { .. } => "mount bind",
             Self::Detach { .. } | Self::EnterRoot { .. } | Self::PivotRoot { .. } => "pivot_root",
             Self::MountOverlay { .. } => "mount overlay",
             Self::SetOwner { .. } => "chown",
