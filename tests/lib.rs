@@ -241,9 +241,9 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Reap whom this process, a subreaper, has adopted, until nobody is left below it. How many they were.
+/// Reap whom this process, a subreaper, has adopted, until nobody is left below it, which may take so long. How many they were.
 #[track_caller]
-pub fn reap_adopted() -> u64 {
+pub fn reap_adopted(within: Duration) -> u64 {
     let (begun, mut adopted) = (Instant::now(), 0);
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
@@ -252,7 +252,7 @@ pub fn reap_adopted() -> u64 {
             Ok(_) => adopted += 1,
             Err(errno) => panic!("waitpid: {errno}"),
         }
-        assert!(begun.elapsed() < patience(), "these live on: {:#?}", family());
+        assert!(begun.elapsed() < within, "these live on: {:#?}", family());
     }
 }
 

@@ -63,7 +63,7 @@ test('a timeout bounds the call, whoever holds the pipe', async () => {
     const r = await run(['sh', '-c', 'echo early; setsid sleep 60 & sleep 60'], { timeoutMs: SOON })
     assert.equal(r.ended, 'wall_time')
     assert.equal(r.text, 'early\n')
-    assert.ok(performance.now() - begun < SOON + 5000)
+    assert.ok(performance.now() - begun < Math.max(5000, 2 * SOON))
   })
 })
 

@@ -91,7 +91,7 @@ fn kill_hosts() {
         in_a_call += u32::from(inits() == 4);
         host.kill().expect("it can be killed");
         host.wait().expect("it has ended");
-        reap_adopted();
+        reap_adopted(Duration::from_secs(5));
     }
     println!("{in_a_call} of 60 hosts had a deputy");
     assert!(in_a_call > 10, "hosts were to be killed while a deputy was there: {in_a_call}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_child_subreaper;
 use pinfold::Sandbox;
-use pinfold_tests::{Leaks, is_root, reap_adopted, skip};
+use pinfold_tests::{Leaks, is_root, patience, reap_adopted, skip};
 
 /// Kill `rounds` hosts of this config, each at another moment from its first instruction on.
 fn kill_hosts(rounds: u64, set: &str) {
@@ -32,7 +32,7 @@ fn kill(rounds: u64, args: &[&str]) {
         host.kill().expect("it can be killed");
         host.wait().expect("it has ended");
         let killed = Instant::now();
-        adopted += reap_adopted();
+        adopted += reap_adopted(patience());
         slowest = slowest.max(killed.elapsed());
     }
     println!("{rounds} hosts left {adopted} processes, the slowest was gone after {slowest:?}");
