@@ -288,6 +288,30 @@ fn every_file_begins_with_its_contract() {
     report(problems, "begin the file with `//! Owns: ..  Must not: ..`: what it is for and what it leaves to others");
 }
 
+/// [`pinfold_tests::Leaks`] counts the fds of the whole process: a test beside it that opens some would make it lie.
+#[test]
+fn tests_begin_with_the_guard_against_leftovers() {
+    let mut problems = Vec::new();
+    for path in files(&root().join("tests/tests"), "rs") {
+        let text = read(&path);
+        let tests: Vec<&str> = text.split("\n#[test]\n").skip(1).collect();
+        if !text.contains("Leaks::watch()") || path.ends_with("architecture.rs") || tests.len() == 1 {
+            continue;
+        }
+        for test in tests {
+            let mut lines = test.lines().map(str::trim);
+            let name = lines.by_ref().find(|line| line.starts_with("fn ")).unwrap_or_default().to_owned();
+            let first = lines.find(|line| !line.starts_with("use ") && !line.starts_with("const ")).unwrap_or_default();
+            // A part of a test that runs in a process of its own is alone there.
+            let starts_itself_again = first.starts_with("let Ok(") && first.contains("std::env::var(");
+            if !["let _leaks = Leaks::watch();", "let _alone = alone();"].contains(&first) && !starts_itself_again {
+                problems.push(format!("{}: {name}", path.display()));
+            }
+        }
+    }
+    report(problems, "begin the test with `let _leaks = Leaks::watch();`");
+}
+
 #[test]
 fn unsafe_stands_in_init_and_sys_only() {
     let core = root().join("sandbox-core");

@@ -28,6 +28,7 @@ fn the_library_conforms() {
 
 #[test]
 fn cases_have_names_of_their_own_and_can_fail() {
+    let _leaks = Leaks::watch();
     let mut names = BTreeSet::new();
     for case in cases() {
         assert!(names.insert(case.name.clone()), "{} is there twice", case.name);
@@ -39,6 +40,7 @@ fn cases_have_names_of_their_own_and_can_fail() {
 /// Only where the checkout can be read: scripts/test copies this program for other users.
 #[test]
 fn every_file_of_cases_is_built_in() {
+    let _leaks = Leaks::watch();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
     let Ok(entries) = fs::read_dir(directory) else { return };
     let there: BTreeSet<String> = entries

@@ -90,5 +90,6 @@ fn check(command: pinfold::Command, pid: u32) {
 
 #[test]
 fn what_is_not_there_can_not_be_entered() {
+    let _leaks = Leaks::watch();
     assert_eq!(pinfold::enter(u32::MAX).expect_err("there is none").kind(), ErrorKind::Setup);
 }

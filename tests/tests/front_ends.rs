@@ -24,6 +24,7 @@ fn options_of_a_call_reach_the_payload() {
 
 #[test]
 fn options_of_a_call_that_mean_nothing_are_refused() {
+    let _leaks = Leaks::watch();
     let options = CallOptions::from_json(r#"{ "umask": "9", "user": "root", "output": "much" }"#).expect("well typed");
     let error = sandbox("{}").command("true").options(&options).output().expect_err("nonsense");
     assert_eq!(error.kind(), ErrorKind::Config);

@@ -559,6 +559,7 @@ fn usage_without_a_group_is_that_of_the_process() {
 
 #[test]
 fn a_group_named_in_the_config_is_the_parent() {
+    let _leaks = Leaks::watch();
     needs!(PIDS);
     let host = HostCaps::probe().expect("facts").cgroups;
     let place = host.unified_places.iter().find(|p| p.enabled.iter().chain(&p.possible).any(|name| name == "pids"));
@@ -570,7 +571,6 @@ fn a_group_named_in_the_config_is_the_parent() {
     let named = parent.join(format!("test-parent-{}", std::process::id()));
     fs::create_dir(&named).expect("a group can be made");
     {
-        let _leaks = Leaks::watch();
         let inside = format!("/{}", named.strip_prefix(&mount).expect("below the mount").display());
         let set = limits(|l| {
             l.cgroup_parent = Some(inside.clone());

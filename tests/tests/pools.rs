@@ -42,6 +42,7 @@ fn each_sandbox_of_a_pool_is_used_once_and_replaced() {
 
 #[test]
 fn a_pool_of_nothing_is_refused() {
+    let _leaks = Leaks::watch();
     for size in [0, 1025] {
         assert_eq!(Pool::new(&sandbox(), size).expect_err("no such pool").kind(), ErrorKind::Config);
     }
