@@ -288,14 +288,19 @@ fn has(need: &str) -> bool {
 
 /// Runs a case through the library, and says what came of it in the form that all runners share.
 pub fn run(case: &Case, directory: &Path) -> Value {
-    plain(through_the_library(case, directory).unwrap_or_else(|error| failed(&error)), directory)
+    plain(through_the_library(case, directory, false).unwrap_or_else(|error| failed(&error)), directory)
+}
+
+/// The same with a sandbox that has started before ([`crate::settle_in`]).
+pub fn run_settled(case: &Case, directory: &Path) -> Value {
+    plain(through_the_library(case, directory, true).unwrap_or_else(|error| failed(&error)), directory)
 }
 
 fn failed(error: &Error) -> Value {
     json!({ "error": error.report() })
 }
 
-fn through_the_library(case: &Case, directory: &Path) -> Result<Value, Error> {
+fn through_the_library(case: &Case, directory: &Path, settled: bool) -> Result<Value, Error> {
     let mut document = match case.config_file() {
         Some(name) => Document::from_path(directory.join(name))?,
         None => Document::new(),
@@ -318,6 +323,9 @@ fn through_the_library(case: &Case, directory: &Path) -> Result<Value, Error> {
         let report = serde_json::to_value(sandbox.report()).expect("JSON");
         return Ok(json!({ "built": true, "report": report }));
     };
+    if settled {
+        crate::settle_in(&sandbox);
+    }
     if case.before.is_empty() {
         return Ok(told(&sandbox.command(program).args(words).input(case.stdin.as_bytes()).output()?));
     }

@@ -270,6 +270,29 @@ fn family() -> Vec<String> {
     descendants(std::process::id()).into_iter().map(told).collect()
 }
 
+/// Have a sandbox start so often that it starts as it always will from then on: where the host can, in copies of its standing
+/// namespace. True: there.
+pub fn settle_in(sandbox: &pinfold::Sandbox) -> bool {
+    for _ in 0..2 {
+        // Whether there is such a program does not matter.
+        drop(sandbox.command("true").output());
+    }
+    stands(sandbox)
+}
+
+/// Whether the next start is in a copy of the standing namespace.
+pub fn stands(sandbox: &pinfold::Sandbox) -> bool {
+    // One whose mounts are attached with each call has no plan before.
+    let plan = sandbox.explain(&sandbox.command("true"));
+    plan.is_ok_and(|plan| plan.to_string().contains("join mount namespace"))
+}
+
+/// Whether this host makes standing namespaces: who can prepare trees can.
+pub fn makes_standing_namespaces() -> bool {
+    let host = pinfold::HostCaps::probe().expect("facts");
+    is_root() && host.clone_detached_tree
+}
+
 /// A scratch directory that everybody may read, also where the temporary directory is private.
 pub fn scratch() -> tempfile::TempDir {
     let directory = tempfile::Builder::new().prefix("test-").tempdir().expect("a temporary directory");

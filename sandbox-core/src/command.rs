@@ -515,9 +515,9 @@ impl Command {
         let bounded = self.bounded()?;
         let inner = &bounded.0;
         let payload = compile_payload(&inner.settled, inner.filter.as_ref(), &self.call()?)?;
-        let base = match (&self.session, &inner.base) {
+        let base = match (&self.session, inner.start_base()?) {
             (Some(_), _) => inner.session_base()?,
-            (None, Some(base)) => Arc::clone(base),
+            (None, Some(base)) => base,
             (None, None) => Arc::new(compile_base(&inner.settled, &self.facts()?, inner.filter.as_ref())?),
         };
         Ok(Plan { base, payload })

@@ -14,7 +14,7 @@ use crate::config::{Document, SandboxBuilder, SandboxConfig};
 use crate::error::{Problems, Result, Stage};
 use crate::host::HostCaps;
 use crate::launch::{Image, Kept};
-use crate::plan::{self, Base, Filter, Plan, compile_base, compile_session};
+use crate::plan::{self, Base, Filter, Plan, compile_base, compile_session, compile_standing};
 use crate::rootfs::facts::{self, Facts};
 use crate::session::Session;
 use crate::settle::{Report, Settled, settle};
@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub report: Arc<Report>,
     /// The set-up without a payload, made when the first session is opened.
     pub session: OnceLock<Arc<Base>>,
+    /// The set-up in a copy of the standing namespace, made when that is there.
+    pub standing: OnceLock<Arc<Base>>,
 }
 
 /// The facts of this host, probed at the first use.
@@ -126,6 +128,7 @@ impl Sandbox {
             image,
             kept: Arc::default(),
             session: OnceLock::new(),
+            standing: OnceLock::new(),
         })))
     }
 
@@ -157,6 +160,7 @@ impl Sandbox {
             image: inner.image.clone(),
             kept: Arc::clone(&inner.kept),
             session: inner.session.clone(),
+            standing: OnceLock::new(),
             settled,
         })))
     }
@@ -203,6 +207,19 @@ impl Sandbox {
 }
 
 impl Inner {
+    /// The set-up of one payload: that of the next start, once the standing namespace is there.
+    pub fn start_base(&self) -> Result<Option<Arc<Base>>> {
+        let Some(base) = &self.base else { return Ok(None) };
+        if base.standing.is_none() || self.kept.standing().is_none() {
+            return Ok(Some(Arc::clone(base)));
+        }
+        if let Some(standing) = self.standing.get() {
+            return Ok(Some(Arc::clone(standing)));
+        }
+        let made = compile_standing(&self.settled, &self.facts, self.filter.as_ref())?;
+        Ok(Some(made.map_or_else(|| Arc::clone(base), |made| Arc::clone(self.standing.get_or_init(|| Arc::new(made))))))
+    }
+
     /// The set-up of a session.
     pub fn session_base(&self) -> Result<Arc<Base>> {
         if let Some(base) = self.session.get() {

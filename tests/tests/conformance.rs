@@ -5,20 +5,27 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use pinfold_tests::conformance::{cases, file_names, run};
-use pinfold_tests::{Leaks, is_root, scratch};
+use pinfold_tests::conformance::{Case, Verb, cases, file_names, run, run_settled};
+use pinfold_tests::{Leaks, is_root, makes_standing_namespaces, scratch};
+use serde_json::Value;
 
 #[test]
 fn the_library_conforms() {
     let _leaks = Leaks::watch();
     let (mut ran, mut wrong) = (0, Vec::new());
     for case in cases().iter().filter(|case| case.fits(is_root())) {
-        let directory = scratch();
-        case.lay_out(directory.path());
-        let result = run(case, directory.path());
-        let differences = case.check(&result);
-        if !differences.is_empty() {
-            wrong.push(format!("{}\n{differences}  whole: {result}\n", case.name));
+        let mut check = |run: fn(&Case, &Path) -> Value, when: &str| {
+            let directory = scratch();
+            case.lay_out(directory.path());
+            let result = run(case, directory.path());
+            let differences = case.check(&result);
+            if !differences.is_empty() {
+                wrong.push(format!("{}{when}\n{differences}  whole: {result}\n", case.name));
+            }
+        };
+        check(run, "");
+        if makes_standing_namespaces() && case.verb() == Verb::Run {
+            check(run_settled, ", later starts");
         }
         ran += 1;
     }

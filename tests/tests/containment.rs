@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 
 use pinfold::{HostCaps, Mount, Sandbox, SandboxBuilder};
-use pinfold_tests::{Leaks, cc, is_root, open_to_all, scratch};
+use pinfold_tests::{Leaks, cc, is_root, open_to_all, scratch, settle_in};
 
 /// Tries the operations that its arguments name, each in a process of its own, and prints `NAME ok`, `NAME ERRNO` or
 /// `NAME SIGNAL`. `open-r:PATH`, `open-w:PATH`, `list:PATH`, `link:PATH` and `read:PATH` take a path.
@@ -163,12 +163,18 @@ fn try_program() -> PathBuf {
     cc("try", TRY)
 }
 
-/// What each operation answers in this sandbox.
+/// What each operation answers in this sandbox, in its first start as in all later ones.
 fn answers<'a>(builder: SandboxBuilder, operations: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, String> {
     let sandbox = builder.ro_bind(try_program(), "/run/try").build().expect("a sandbox");
-    let outcome = sandbox.command("/run/try").args(operations).output().expect("it runs");
-    assert!(outcome.success(), "{} {}", outcome.detail(), outcome.stderr_text());
-    let text = outcome.text();
+    let operations: Vec<&str> = operations.into_iter().collect();
+    let ask = || {
+        let outcome = sandbox.command("/run/try").args(&operations).output().expect("it runs");
+        assert!(outcome.success(), "{} {}", outcome.detail(), outcome.stderr_text());
+        outcome.text()
+    };
+    let text = ask();
+    settle_in(&sandbox);
+    assert_eq!(ask(), text, "later starts");
     text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(name, answer)| (name.into(), answer.into())).collect()
 }
 

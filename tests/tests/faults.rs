@@ -1,13 +1,16 @@
 //! Every operation of a full plan is made to fail once: the error names it, and nothing is left behind.
 
 use pinfold::{Error, ErrorKind, Mount, Sandbox};
-use pinfold_tests::{Leaks, is_root, scratch, skip};
+use pinfold_tests::{Leaks, is_root, scratch, settle_in, skip, stands};
 
-fn fail_each(sandbox: &Sandbox, errno: i32) -> Vec<(usize, Error)> {
-    let (first, count) = sandbox.command("true").step_count().expect("a plan");
+/// `sandbox`: one that starts as the plan says which it explains.
+fn fail_each(sandbox: &dyn Fn() -> Sandbox, errno: i32) -> Vec<(usize, Error)> {
+    let explained = sandbox();
+    let (first, count) = explained.command("true").step_count().expect("a plan");
     // What no sandbox is without, so that it is a whole plan whose operations fail.
-    let plan = sandbox.explain(&sandbox.command("true")).expect("it can be explained").to_string();
-    for what in ["PID 1", "pivot_root", "bounding set", "seccomp filter", "set capabilities", "execute true"] {
+    let plan = explained.explain(&explained.command("true")).expect("it can be explained").to_string();
+    let root = if stands(&explained) { "join mount namespace" } else { "pivot_root to" };
+    for what in ["PID 1", root, "bounding set", "seccomp filter", "set capabilities", "execute true"] {
         assert!(plan.contains(what), "{what} is missing:\n{plan}");
     }
     let by_init =
@@ -15,7 +18,7 @@ fn fail_each(sandbox: &Sandbox, errno: i32) -> Vec<(usize, Error)> {
     assert_eq!(plan.lines().filter(by_init).count(), count, "{plan}");
     let mut errors = Vec::new();
     for index in 0..count {
-        match sandbox.command("true").fail_step(index, errno).output() {
+        match sandbox().command("true").fail_step(index, errno).output() {
             Ok(outcome) => panic!("operation {index} was to fail and the payload ran: {}", outcome.detail()),
             Err(error) => errors.push((first + index, error)),
         }
@@ -23,7 +26,16 @@ fn fail_each(sandbox: &Sandbox, errno: i32) -> Vec<(usize, Error)> {
     errors
 }
 
+/// In first starts, and in later ones.
 fn check(sandbox: &Sandbox, errno: i32) {
+    let anew = || Sandbox::from_config(sandbox.config().clone()).expect("it was built before");
+    check_each(&anew, errno);
+    let settled = anew();
+    settle_in(&settled);
+    check_each(&|| settled.clone(), errno);
+}
+
+fn check_each(sandbox: &dyn Fn() -> Sandbox, errno: i32) {
     for (number, error) in fail_each(sandbox, errno) {
         let report = error.report();
         let step = report.step.as_ref().unwrap_or_else(|| panic!("operation {number}: no step in {error}"));
@@ -124,6 +136,7 @@ fn every_operation_without_a_pid_namespace() {
 fn failing_starts_beside_each_other_do_not_mix() {
     let _leaks = Leaks::watch();
     let sandbox = Sandbox::builder().build().expect("the default sandbox");
+    settle_in(&sandbox);
     let (first, count) = sandbox.command("true").step_count().expect("a plan");
     std::thread::scope(|scope| {
         for thread in 0..8 {

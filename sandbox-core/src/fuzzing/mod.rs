@@ -26,7 +26,9 @@ use crate::fds::Layout;
 use crate::host::{self, HostCaps, fakes};
 use crate::idmap::MapWriter;
 use crate::launch::decode;
-use crate::plan::{self, Base, Ends, Handed, Plan, compile_base, compile_payload, compile_session, invariants};
+use crate::plan::{
+    self, Base, Ends, Handed, Plan, compile_base, compile_payload, compile_session, compile_standing, invariants,
+};
 use crate::settle::{Settled, settle};
 use crate::spec::{BindSource, MountKind, validate};
 use crate::systemd;
@@ -216,6 +218,10 @@ fn random_plan(choices: &mut Choices<'_>) -> Option<Random> {
     let base = compile_base(&settled, &facts, filter.as_ref()).inspect_err(told).ok()?;
     let payload = compile_payload(&settled, filter.as_ref(), &call).inspect_err(told).ok()?;
     let session = compile_session(&settled, &facts, filter.as_ref()).inspect_err(told).ok();
+    let standing =
+        compile_standing(&settled, &facts, filter.as_ref()).expect("what the first start can, later ones can");
+    assert_eq!(standing.is_some(), base.standing.is_some(), "a namespace is made where it is used");
+    let base = standing.filter(|_| choices.flip()).unwrap_or(base);
     let plan = Plan { base: base.into(), payload };
     assert_eq!(
         plan.asks(),

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 
+use crate::cancel::Canceller;
 use crate::plan::{Ends, Handed, Step, Template};
 
 use super::{Control, GRACE, Image, Message, Silence, until_gone_or_killed};
@@ -15,9 +16,21 @@ pub(super) const PATIENCE: u64 = 30 * 1_000_000_000;
 /// Carry out `steps`, with these fds under their names. What was opened comes back in its order; the errno is that of the
 /// step that failed.
 pub(crate) fn errand(image: &Image, steps: &[Step], passed: &[(&str, BorrowedFd<'_>)]) -> nix::Result<Vec<OwnedFd>> {
+    errand_of_a_start(image, steps, passed, None, None)
+}
+
+/// The same for a start that has a deadline, or may be cancelled.
+pub(super) fn errand_of_a_start(
+    image: &Image,
+    steps: &[Step],
+    passed: &[(&str, BorrowedFd<'_>)],
+    deadline: Option<u64>,
+    cancel: Option<&Canceller>,
+) -> nix::Result<Vec<OwnedFd>> {
     let (control, process) = send(image, steps, passed)?;
-    let opened = listen(&control);
-    until_gone_or_killed(&process, GRACE);
+    let opened = listen(&control, deadline, cancel);
+    let patience = if opened.is_ok() { GRACE } else { GRACE / 20 };
+    until_gone_or_killed(&process, patience);
     opened
 }
 
@@ -44,18 +57,20 @@ pub(super) fn send(
     Ok((control, process))
 }
 
-fn listen(control: &Control) -> nix::Result<Vec<OwnedFd>> {
-    let deadline = crate::sys::monotonic() + PATIENCE;
+fn listen(control: &Control, deadline: Option<u64>, cancel: Option<&Canceller>) -> nix::Result<Vec<OwnedFd>> {
+    let patience = crate::sys::monotonic() + PATIENCE;
+    let deadline = deadline.map_or(patience, |deadline| deadline.min(patience));
     let mut opened = Vec::new();
     loop {
-        match control.receive(Some(deadline), None) {
+        match control.receive(Some(deadline), cancel) {
             Ok(Message::Fd { what: Handed::Opened, fd }) => opened.push(fd),
             Ok(Message::Fail { errno, .. }) => return Err(Errno::from_raw(errno)),
-            // It has done all.
-            Err(Silence::Closed) => return Ok(opened),
+            // It has done all; the keeper of one that had a PID 1 says so.
+            Ok(Message::End { .. }) | Err(Silence::Closed) => return Ok(opened),
             Err(Silence::Timeout) => return Err(Errno::ETIMEDOUT),
+            Err(Silence::Cancelled) => return Err(Errno::ECANCELED),
             Err(Silence::Failed(errno)) => return Err(errno),
-            Ok(_) | Err(Silence::Garbled | Silence::Cancelled) => return Err(Errno::EPROTO),
+            Ok(_) | Err(Silence::Garbled) => return Err(Errno::EPROTO),
         }
     }
 }

@@ -12,6 +12,7 @@ mod link;
 mod live;
 mod maps;
 mod scope;
+mod standing;
 mod upper;
 
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ use crate::cancel::Canceller;
 use crate::cgroup::{Leaf, Spare, Sweep};
 use crate::error::{HintContext, hint_for};
 use crate::host::HostCaps;
-use crate::plan::{Fault, Fd, Handed, Op, Plan, Step};
+use crate::plan::{Fault, Fd, Handed, Op, Plan, STANDING, Step};
 use crate::settle::{Group, Settled};
 use crate::sys::{AT_RECURSIVE, MOUNT_ATTR_IDMAP, MountAttr, mount_setattr};
 use crate::{Error, ErrorKind, Result, Stage, Step as FailedStep};
@@ -45,6 +46,8 @@ pub(crate) use live::{Failure, Live, Opening, Run, Told, Unproven, explain};
 pub(crate) struct Kept {
     /// The tree of mounts that every start clones.
     prepared: OnceLock<Slots>,
+    /// A mount namespace with that tree as its root. Inside is none where it can't be had.
+    standing: OnceLock<Option<OwnedFd>>,
     preparing: Mutex<()>,
     /// Keepers that have ended or are about to, and the groups they leave: gone with the next start, or with the sandbox.
     ended: Mutex<Vec<Ended>>,
@@ -194,6 +197,11 @@ pub(crate) const GRACE: u64 = 1_000_000_000;
 const LAST_GRACE: u64 = 10 * GRACE;
 
 impl Kept {
+    /// The standing namespace, if it is there.
+    pub fn standing(&self) -> Option<&OwnedFd> {
+        self.standing.get()?.as_ref()
+    }
+
     /// Reap what has ended since; never blocks.
     pub fn sweep(&self) {
         let gone: Vec<Ended> = {
@@ -312,7 +320,8 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
     let ringing = inits_doorbell.as_ref().unwrap_or(&host);
     let mut fds = vec![ringing.as_raw_fd(), host.as_raw_fd()];
     for name in &start.plan.base.passed {
-        match start.passed.get(name) {
+        let standing = || start.kept.standing().filter(|_| name == STANDING);
+        match start.passed.get(name).or_else(standing) {
             Some(fd) => fds.push(fd.as_raw_fd()),
             None => return Err(start.abandon(&control, &keeper, unattached(name))),
         }
@@ -372,7 +381,10 @@ impl Start<'_> {
     fn host_operations(&mut self) -> Result<()> {
         let plan = self.plan;
         let prepared = match self.kept.prepared.get() {
-            Some(prepared) => prepared,
+            Some(prepared) => {
+                self.stand(prepared);
+                prepared
+            }
             None => {
                 let _only_one = self.kept.preparing.lock().unwrap_or_else(PoisonError::into_inner);
                 if self.kept.prepared.get().is_none() {
@@ -383,7 +395,7 @@ impl Start<'_> {
                 self.kept.prepared.get().ok_or_else(|| Error::launch("the prepared tree is missing", libc::EINVAL))?
             }
         };
-        let made = self.carry_out(plan.base.prepared.len(), &plan.base.host, Some(prepared))?;
+        let made = self.carry_out(plan.host_count() - plan.base.host.len(), &plan.base.host, Some(prepared))?;
         let mut fds = made.fds;
         for step in &plan.base.host {
             match &step.op {
@@ -397,7 +409,7 @@ impl Start<'_> {
         Ok(())
     }
 
-    fn carry_out(&self, before: usize, steps: &[Step], prepared: Option<&Slots>) -> Result<Slots> {
+    fn context<'c>(&'c self, prepared: Option<&'c Slots>) -> Context<'c> {
         let owner = match &self.settled.maps {
             Some(maps) => {
                 let outside = |map, id| crate::idmap::to_outside(map, 0).or_else(|| crate::idmap::to_outside(map, id));
@@ -406,7 +418,11 @@ impl Start<'_> {
             }
             None => (0, 0),
         };
-        let context = Context { prepared, passed: &self.passed, owner };
+        Context { prepared, passed: &self.passed, owner }
+    }
+
+    fn carry_out(&self, before: usize, steps: &[Step], prepared: Option<&Slots>) -> Result<Slots> {
+        let context = self.context(prepared);
         let mut slots = Slots::default();
         for (index, step) in steps.iter().enumerate() {
             let planted = self.host_fault.filter(|&(at, _)| at == before + index);

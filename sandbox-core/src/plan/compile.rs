@@ -75,12 +75,19 @@ pub(crate) const AGENT: &str = "agent";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     StartPayload,
+    /// In a copy of the standing namespace.
+    StartPayloadStanding,
     Serve,
 }
 
 /// The part of a plan that is the same for every payload: everything up to the payload's process.
 pub(crate) fn compile_base(settled: &Settled, facts: &Facts, filter: Option<&Filter>) -> Result<Base> {
     compile(settled, facts, filter, Then::StartPayload)
+}
+
+/// The same for a sandbox whose standing namespace is there; `None`: it has none.
+pub(crate) fn compile_standing(settled: &Settled, facts: &Facts, filter: Option<&Filter>) -> Result<Option<Base>> {
+    compile(settled, facts, filter, Then::StartPayloadStanding).map(|base| Some(base).filter(|base| base.stands))
 }
 
 /// The same set-up for a session, whose payloads are asked for one by one.
@@ -92,14 +99,17 @@ fn compile(settled: &Settled, facts: &Facts, filter: Option<&Filter>, then: Then
     let mut c = Compiler { settled, steps: Vec::with_capacity(96), slots: 0 };
     let spec = &settled.spec;
     let own_mounts = spec.namespaces.mount == Namespace::New;
-    let root = if own_mounts { rootfs::build(settled, facts, ROOT_SLOTS)? } else { RootSteps::default() };
+    let stands = then == Then::StartPayloadStanding;
+    let root = if own_mounts { rootfs::build(settled, facts, ROOT_SLOTS, stands)? } else { RootSteps::default() };
+    let stands = stands && root.standing.is_some();
     let mut handed = root.handed;
     if then == Then::Serve && handed.is_empty() {
         handed.extend(root.root.map(|root| (root, Handed::Root)));
     }
 
     // The keeper, outside.
-    let joined = c.join(); //                       1. joined ones first: a joined user namespace gives the right to the rest
+    let mut joined = c.join(); //                   1. joined ones first: a joined user namespace gives the right to the rest
+    joined.extend(c.join_standing(stands));
     c.unshare(); //                                 2. all new ones at once: one RCU grace period, one owner
     c.map_ids(); //                                 3. maps: nothing below has meaning without ids
     c.map_mounts(root.idmapped); //                    and what is mapped through them
@@ -127,7 +137,7 @@ fn compile(settled: &Settled, facts: &Facts, filter: Option<&Filter>, then: Then
             c.add(Op::Serve { socket: Fd::Passed(AGENT.to_owned()), ruleset }, "default");
             vec![AGENT.to_owned()]
         }
-        Then::StartPayload => {
+        Then::StartPayload | Then::StartPayloadStanding => {
             if spec.process.init {
                 c.add(Op::StartPayload, "process");
             }
@@ -155,6 +165,8 @@ fn compile(settled: &Settled, facts: &Facts, filter: Option<&Filter>, then: Then
         template: Template::new(&c.steps, &passed, None),
         steps: c.steps,
         passed,
+        standing: root.standing.filter(|_| then != Then::Serve),
+        stands,
         layers: root.layers,
         own_pid_namespace: spec.namespaces.pid == Namespace::New,
         payload_is_pid1: !spec.process.init,
@@ -228,6 +240,13 @@ impl Compiler<'_> {
             self.add(Op::JoinNamespace { kind, flag: *flag, from: Fd::Passed(name.clone()) }, &origin_of(kind));
         }
         joins.into_iter().map(|(_, _, name)| name).collect()
+    }
+
+    fn join_standing(&mut self, stands: bool) -> Option<String> {
+        let name = stands.then(|| super::STANDING.to_owned())?;
+        let from = Fd::Passed(name.clone());
+        self.add(Op::JoinNamespace { kind: "mount", flag: libc::CLONE_NEWNS, from }, "default");
+        Some(name)
     }
 
     fn unshare(&mut self) {

@@ -20,6 +20,7 @@ impl Plan {
             });
         };
         self.base.prepared.iter().for_each(|step| add("prepare", step));
+        self.base.standing_steps().iter().for_each(|step| add("prepare", step));
         self.base.host.iter().for_each(|step| add("host", step));
         let mut by = "keeper";
         for step in &self.base.steps {
@@ -228,6 +229,7 @@ impl fmt::Display for Op {
             Self::ClaimUpper { upper, work, .. } => {
                 write!(f, "claim {} and {} for the changes", upper.display(), work.display())
             }
+            Self::OpenRoot { into } => write!(f, "open / as <{}>", into.name),
             Self::EnterRoot { root } => write!(f, "mount {root} over / and go there"),
             Self::PivotRoot { root, .. } => write!(f, "pivot_root to {root} and detach the old root"),
             Self::NewKeyring => f.write_str("new session keyring"),

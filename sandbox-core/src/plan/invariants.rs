@@ -73,7 +73,7 @@ fn slots(op: &Op) -> (Vec<&Fd>, Option<&Slot>) {
         Op::SetAttributes { mount, .. } | Op::SetPropagation { mount, .. } | Op::IdMapMount { mount } => {
             (vec![mount], None)
         }
-        Op::OpenNamespace { into, .. } | Op::ClaimUpper { into, .. } => (vec![], Some(into)),
+        Op::OpenNamespace { into, .. } | Op::ClaimUpper { into, .. } | Op::OpenRoot { into } => (vec![], Some(into)),
         Op::MountOverlay { at, upper, into, .. } => {
             let upper = upper.iter().flat_map(|(upper, work)| [upper, work]);
             (std::iter::once(at).chain(upper).collect(), Some(into))
@@ -112,6 +112,9 @@ pub(crate) fn check(plan: &Plan, attached: &[String]) {
 
     if let Some(pivot) = position(&all, |op| matches!(op, Op::PivotRoot { .. })) {
         rooted(&all, pivot);
+    }
+    if plan.base.stands {
+        stands(&all, create);
     }
 
     let caps = position(&all, |op| matches!(op, Op::SetCapabilities { .. })).expect("capabilities are set");
@@ -211,6 +214,33 @@ fn rooted(all: &[&Step], pivot: usize) {
         position(all, |op| matches!(op, Op::NewFileSystem { kind: "proc", .. } | Op::MountAt { kind: "proc", .. }))
     {
         assert!(proc < pivot, "a fresh proc is mounted while the old one is still seen");
+    }
+}
+
+/// What must hold where the sandbox is born in a copy of the standing namespace: nothing of the host is ever seen in it.
+fn stands(all: &[&Step], create: usize) {
+    let join = position(all, |op| matches!(op, Op::JoinNamespace { kind: "mount", .. })).expect("it is joined");
+    let copy = position(all, |op| matches!(op, Op::Unshare { flags } if flags & libc::CLONE_NEWNS != 0));
+    let root = position(all, |op| matches!(op, Op::OpenRoot { .. })).expect("its root is opened");
+    let proc = position(all, |op| matches!(op, Op::MountAt { kind: "proc", .. })).expect("it has a proc of its own");
+    assert!(copy.is_some_and(|copy| join < copy && copy < create), "joined, copied, PID 1");
+    assert!(create < root && root < proc, "PID 1, root, proc");
+    let user = |op: &Op| matches!(op, Op::Unshare { flags } if flags & libc::CLONE_NEWUSER != 0);
+    assert!(
+        position(all, user) == copy,
+        "what is copied is locked, because the copy belongs to another user namespace"
+    );
+    for step in all {
+        let of_host = matches!(
+            step.op,
+            Op::CloneTree { .. }
+                | Op::EnterRoot { .. }
+                | Op::PivotRoot { .. }
+                | Op::Detach { .. }
+                | Op::TimeOffsets { .. }
+                | Op::OpenNamespace { .. }
+        );
+        assert!(!of_host, "the host's files are not there: {}", step.op);
     }
 }
 

@@ -475,6 +475,11 @@ impl<'a> Lowering<'a> {
                 );
                 self.pseudo(wire::PSEUDO_DEPUTIZE, [wire::TABLE_ADDR.into()]);
             }
+            Op::OpenRoot { into } => {
+                let (root, into) = (self.text(b"/"), self.slot(into));
+                let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+                self.call_into(libc::SYS_openat, [cwd(), root.into(), flags.into(), 0.into()], into);
+            }
             Op::EnterRoot { root: fd } => {
                 let (root, slash, empty) = (self.fd(fd), self.text(b"/"), self.text(b""));
                 self.call(

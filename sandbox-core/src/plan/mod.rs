@@ -22,8 +22,8 @@ use crate::spec::Propagation;
 use crate::wire::{FLAG_END_ONLY, FLAG_OWN_PID_NAMESPACE, FLAG_PAYLOAD_IS_PID1};
 
 pub(crate) use compile::{
-    AGENT, CPU_TIME, Call, Filter, GROUP, GROUP_KILL, THAW, compile_base, compile_payload, compile_session, filter,
-    joined_name, tasks_name,
+    AGENT, CPU_TIME, Call, Filter, GROUP, GROUP_KILL, THAW, compile_base, compile_payload, compile_session,
+    compile_standing, filter, joined_name, tasks_name,
 };
 pub(crate) use lower::{Ends, Fault, Template};
 pub(crate) use op::{Attributes, Fd, Handed, LandlockRule, Op, Slot, Step, Witness};
@@ -48,6 +48,10 @@ pub(crate) struct Base {
     pub steps: Vec<Step>,
     /// The names of the fds that go along, in order.
     pub passed: Vec<String>,
+    /// The namespace that starts can use instead of mounting the prepared tree, if they can.
+    pub standing: Option<Standing>,
+    /// This one uses it.
+    pub stands: bool,
     /// The layers below the writable one, where the root has one.
     pub layers: Vec<StackedLayer>,
     pub own_pid_namespace: bool,
@@ -55,6 +59,27 @@ pub(crate) struct Base {
     pub payload_is_pid1: bool,
     /// `steps`, lowered.
     pub template: Template,
+}
+
+/// The name under which the clone of the prepared tree travels.
+pub(crate) const ROOT: &str = "root";
+/// And the standing namespace.
+pub(crate) const STANDING: &str = "standing mounts";
+
+/// How the standing namespace is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// By the host: the clone of the prepared tree that becomes its root.
+    pub tree: Step,
+    /// By an errand, which opens the namespace.
+    pub steps: Vec<Step>,
+}
+
+impl Base {
+    /// What was done for the standing namespace, where it is used.
+    pub fn standing_steps(&self) -> &[Step] {
+        self.standing.as_ref().filter(|_| self.stands).map_or(&[], |standing| &standing.steps)
+    }
 }
 
 impl Plan {
@@ -76,7 +101,7 @@ impl Plan {
 
     /// How many operations the host carries out before.
     pub(crate) fn host_count(&self) -> usize {
-        self.base.prepared.len() + self.base.host.len()
+        self.base.prepared.len() + self.base.standing_steps().len() + self.base.host.len()
     }
 
     /// Whether init hands anything to the host.

@@ -257,6 +257,10 @@ pub(crate) enum Op {
         into: Slot,
     },
 
+    /// The root that this process has, because its mount namespace was joined or copied.
+    OpenRoot {
+        into: Slot,
+    },
     /// Mount the new root over the old one, still reachable below it, and go there.
     EnterRoot {
         root: Fd,

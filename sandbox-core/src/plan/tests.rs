@@ -12,16 +12,25 @@ use crate::settle::settle;
 use crate::spec::validate;
 use crate::wire;
 
-/// None: this host refuses the config.
+/// Of the first start. None: this host refuses the config.
 fn plan(config: &SandboxConfig, host: &HostCaps) -> Option<Plan> {
+    plans(config, host)?.into_iter().next()
+}
+
+/// Of the first start, and of later ones where they differ. None: this host refuses the config.
+fn plans(config: &SandboxConfig, host: &HostCaps) -> Option<Vec<Plan>> {
     let spec = validate(config, Path::new("/work")).expect("the tests' configs are valid");
     let facts = facts(&spec);
     let call = call(&spec, &["true"]);
     let settled = settle(spec, host).ok()?;
     let filter = filter(&settled, None).expect("the default filter compiles");
     let base = compile_base(&settled, &facts, filter.as_ref()).ok()?;
+    let standing =
+        compile_standing(&settled, &facts, filter.as_ref()).expect("what the first start can, later ones can");
+    assert_eq!(standing.is_some(), base.standing.is_some(), "a namespace is made where it is used");
     let payload = compile_payload(&settled, filter.as_ref(), &call).expect("the call is valid");
-    Some(Plan { base: base.into(), payload })
+    let bases = std::iter::once(base).chain(standing);
+    Some(bases.map(|base| Plan { base: base.into(), payload: payload.clone() }).collect())
 }
 
 fn built(builder: SandboxBuilder) -> SandboxConfig {
@@ -31,6 +40,46 @@ fn built(builder: SandboxBuilder) -> SandboxConfig {
 #[test]
 fn the_default_sandbox_of_a_root_host() {
     insta::assert_snapshot!(plan(&SandboxConfig::default(), &fakes::root()).expect("runs"));
+}
+
+#[test]
+fn later_starts_of_a_root_host() {
+    let later = plans(&SandboxConfig::default(), &fakes::root()).expect("runs").pop().expect("a plan");
+    assert!(later.base.stands);
+    // What was prepared is what was prepared for the first one.
+    let own =
+        later.to_string().lines().skip(later.base.prepared.len()).map(|line| format!("{line}\n")).collect::<String>();
+    insta::assert_snapshot!(own);
+}
+
+/// What a standing namespace could not give makes every start like the first.
+#[test]
+fn who_starts_like_the_first_time() {
+    type Change = fn(SandboxBuilder) -> SandboxBuilder;
+    let changes: [(&str, Change); 12] = [
+        ("the mounts of the host are its own", |b| b.rootfs(crate::Rootfs::host())),
+        ("a directory may have anything at /proc", |b| b.rootfs(crate::Rootfs::dir("/srv/root"))),
+        ("changes are of one start", |b| b.overlay(crate::Overlay::memory("8MiB"))),
+        ("mounts of the host arrive", |b| b.propagation(crate::Propagation::Slave)),
+        ("mounts are seen elsewhere", |b| b.mount(Mount::bind("/srv/a", "/a").propagation(crate::Propagation::Shared))),
+        ("a fresh sysfs needs one that is seen", |b| b.mount(Mount::sysfs("/sys"))),
+        ("processes are the host's", |b| b.set("namespaces.pid=host")),
+        ("there is no other user namespace", |b| b.set("namespaces.user=host")),
+        ("clocks are set below /proc/self", |b| b.set("namespaces.time={ offset_boottime = 5 }")),
+        ("it may unmount", |b| b.capability("sys_admin")),
+        ("/dev/null may be anything", |b| b.mount(Mount::bind("/srv/c.file", "/dev/null"))),
+        ("proc is somewhere else", |b| b.mount(Mount::tmpfs("/proc"))),
+    ];
+    for (reason, change) in changes {
+        let plans =
+            plans(&built(change(SandboxBuilder::new())), &fakes::root()).unwrap_or_else(|| panic!("{reason}: runs"));
+        assert_eq!(plans.len(), 1, "{reason}");
+    }
+    assert_eq!(
+        plans(&SandboxConfig::default(), &fakes::user()).expect("runs").len(),
+        1,
+        "only a privileged host prepares"
+    );
 }
 
 #[test]
@@ -207,7 +256,7 @@ proptest! {
 
     #[test]
     fn every_plan_keeps_the_order(config in configs(), host in hosts()) {
-        if let Some(plan) = plan(&config, &host) {
+        for plan in plans(&config, &host).unwrap_or_default() {
             check(&plan, &["fd dir".to_owned()]);
         }
     }

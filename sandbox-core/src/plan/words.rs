@@ -34,7 +34,7 @@ impl Op {
             Self::MountOverlay { .. } => "mount overlay",
             Self::SetOwner { .. } => "chown",
             Self::ClaimUpper { .. } => "claim upper",
-            Self::OpenBelow { .. } => "open file",
+            Self::OpenBelow { .. } | Self::OpenRoot { .. } => "open file",
             Self::SendFd { .. } => "send fd",
             Self::Deputize { .. } => "map calls",
             Self::NewKeyring => "new keyring",

@@ -5,20 +5,18 @@
 mod contents;
 mod defaults;
 pub(crate) mod facts;
+mod standing;
 mod tree;
 
 use std::path::PathBuf;
 
 use crate::Result;
-use crate::plan::{Fd, Handed, Step, Witness};
+use crate::plan::{Fd, Handed, Standing, Step, Witness};
 use crate::settle::Settled;
 use crate::spec::{BindSource, Mount, MountKind};
 use facts::Facts;
 use tree::Tree;
 pub(crate) use tree::follows_host;
-
-/// The name under which the host passes the clone of the prepared tree.
-pub(crate) const ROOT: &str = "root";
 
 /// The operations of a root, by who carries them out.
 #[derive(Debug, Default)]
@@ -33,6 +31,10 @@ pub(crate) struct RootSteps {
     pub init: Vec<Step>,
     /// What the host passes, in order.
     pub passed: Vec<String>,
+    /// The clone of the prepared tree.
+    pub tree: Option<Step>,
+    /// The namespace that later starts can use, if they can.
+    pub standing: Option<Standing>,
     /// The root itself, in PID 1.
     pub root: Option<Fd>,
     /// What PID 1 hands to the host.
@@ -63,16 +65,21 @@ pub(crate) struct Writable {
     pub devices: bool,
 }
 
-/// The whole root: its base, the default mounts, those of the config, pivoted into. `fds`: the numbers of slots begin here.
-pub(crate) fn build(settled: &Settled, facts: &Facts, first_slot: u16) -> Result<RootSteps> {
+/// The whole root: its base, the default mounts, those of the config, pivoted into. `first_slot`: the numbers of slots begin here.
+/// `stands`: for a start that begins in the standing namespace, where that fits.
+pub(crate) fn build(settled: &Settled, facts: &Facts, first_slot: u16, stands: bool) -> Result<RootSteps> {
     let mounts = defaults::with_defaults(settled, facts);
-    let mut tree = Tree::new(settled, facts, &mounts, first_slot);
+    let fits = standing::fits(settled, &mounts);
+    let mut tree = Tree::new(settled, facts, &mounts, first_slot, stands && fits);
     tree.base()?;
     for index in 0..mounts.len() {
         tree.mount(index)?;
     }
     tree.pivot();
     let mut steps = tree.into_steps();
+    if fits {
+        steps.standing = steps.tree.take().map(|tree| standing::of(tree, settled));
+    }
     let root = settled.spec.rootfs.overlay.as_ref();
     steps.writable =
         root.map(|_| Writable { path: PathBuf::from("/"), directory: true, devices: false }).into_iter().collect();

@@ -16,13 +16,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::masks::{MASKED_PROC_PATHS, READONLY_PROC_PATHS};
-use crate::plan::{Attributes, Fd, Op, Slot, Step, Witness};
+use crate::plan::{Attributes, Fd, Op, ROOT, Slot, Step, Witness};
 use crate::settle::{Settled, TreeMode};
 use crate::spec::{BindSource, Mount, MountKind, Namespace, Propagation, RootKind};
 use crate::{Error, Result};
 
 use super::facts::{Facts, Source};
-use super::{ROOT, RootSteps, contents};
+use super::{RootSteps, contents, standing};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
@@ -32,6 +32,24 @@ pub(super) enum Phase {
 
 /// Of a device node of the host's: what is written goes to the driver, but its mode, owner and times are the host's.
 const DEVICE: Attributes = Attributes { read_only: true, nosuid: true, nodev: false, noexec: true, atime: 0 };
+
+/// What covers a directory that must not be seen.
+const HIDDEN: Attributes = Attributes { read_only: true, nosuid: true, nodev: true, noexec: true, atime: 0 };
+
+/// What covers paths of one kind.
+#[derive(Default)]
+struct Cover {
+    /// A mount that is attached somewhere: further ones are clones of it.
+    attached: Option<Slot>,
+    /// What there is to bind by its name, and what must be set on the first that is bound.
+    named: Option<(PathBuf, Option<Attributes>)>,
+}
+
+#[derive(Default)]
+struct Covers {
+    file: Cover,
+    directory: Cover,
+}
 
 /// A place of the root with a file system of its own.
 struct Region {
@@ -85,10 +103,14 @@ pub(super) struct Tree<'a> {
     stacks: usize,
     /// Something is to receive what the host mounts later: clones stay slaves until they are set otherwise.
     follows: bool,
+    /// PID 1 is born in a copy of the standing namespace: the root is there.
+    stands: bool,
+    /// The root, in PID 1, where the host has prepared it.
+    launched: Fd,
 }
 
 impl<'a> Tree<'a> {
-    pub fn new(settled: &'a Settled, facts: &'a Facts, mounts: &'a [Mount], first_slot: u16) -> Self {
+    pub fn new(settled: &'a Settled, facts: &'a Facts, mounts: &'a [Mount], first_slot: u16, stands: bool) -> Self {
         Self {
             settled,
             facts,
@@ -105,6 +127,8 @@ impl<'a> Tree<'a> {
             waiting: Vec::new(),
             stacks: 0,
             follows: follows_host(settled),
+            stands,
+            launched: Fd::Passed(ROOT.to_owned()),
         }
     }
 
@@ -135,7 +159,7 @@ impl<'a> Tree<'a> {
     fn root(&self, phase: Phase) -> Fd {
         match &self.regions[0].fd {
             Some(fd) if phase == self.regions[0].phase => fd.clone(),
-            _ => Fd::Passed(ROOT.to_owned()),
+            _ => self.launched.clone(),
         }
     }
 
@@ -250,15 +274,26 @@ impl<'a> Tree<'a> {
             self.push(phase, Op::SetPropagation { mount: root, propagation, recursive: true }, "rootfs.propagation");
         }
         if phase == Phase::Base {
-            self.steps.passed.push(ROOT.to_owned());
-            let into = self.slot(ROOT);
-            let from = self.root(Phase::Base);
-            self.steps
-                .host
-                .push(Step { op: Op::CloneFd { from, recursive: true, into }, origin: "rootfs.kind".to_owned() });
-            self.push(Phase::Launch, Op::EnterRoot { root: Fd::Passed(ROOT.to_owned()) }, "rootfs.kind");
+            self.launch_in_prepared();
         }
         Ok(())
+    }
+
+    /// How PID 1 comes to the root that is prepared.
+    fn launch_in_prepared(&mut self) {
+        let into = self.slot(ROOT);
+        let op = Op::CloneFd { from: self.root(Phase::Base), recursive: true, into };
+        let clone = Step { op, origin: "rootfs.kind".to_owned() };
+        self.steps.tree = Some(clone.clone());
+        if self.stands {
+            let into = self.slot(ROOT);
+            self.launched = into.clone().into();
+            self.push(Phase::Launch, Op::OpenRoot { into }, "rootfs.kind");
+            return;
+        }
+        self.steps.passed.push(ROOT.to_owned());
+        self.steps.host.push(clone);
+        self.push(Phase::Launch, Op::EnterRoot { root: self.launched.clone() }, "rootfs.kind");
     }
 
     /// The root is another mount of the file system in `files` than the one its files are written through. A mount that
@@ -708,7 +743,6 @@ impl<'a> Tree<'a> {
         let fresh = self.settled.spec.namespaces.pid == Namespace::New;
         let mounted = Attributes { read_only: false, ..set }.with_atime_of(&self.settled.host.proc_options);
         let place = self.plain_place(phase, mount).filter(|_| fresh);
-        let empty = if masked.iter().any(|(_, directory)| *directory) { self.covered(phase, mount) } else { None };
         let proc = match place {
             Some((at, below)) if self.mount_at(phase, mount, "proc", &[], mounted) => Inside { at, below, plain: true },
             _ => {
@@ -742,44 +776,53 @@ impl<'a> Tree<'a> {
             self.push(phase, Op::SetAttributes { mount: into.clone().into(), set, recursive: true }, origin);
             self.push(phase, Op::Attach { mount: into.into(), at, name }, origin);
         }
-        self.mask(phase, &proc, masked, empty, origin);
+        let mut covers = Covers::default();
+        if proc.plain {
+            covers.directory.named = self.uncovered(mount).map(|name| (name, Some(HIDDEN)));
+            let there = self.prepares() && standing::null_is_ours(self.mounts);
+            covers.file.named = there.then(|| ("dev/null".into(), None));
+        }
+        self.mask(phase, &proc, masked, covers, origin);
         Ok(())
     }
 
-    /// The directory that a mount is going to cover, if it is one of ours: nobody can put anything into it any more. To cover
-    /// others with it is cheaper than to make a file system for that.
-    fn covered(&mut self, phase: Phase, mount: &Mount) -> Option<Slot> {
-        let (at, name) = self.named(phase, mount.target.as_path())?;
-        let into = self.slot("mask");
-        self.push(phase, Op::CloneBelow { at, name, into: into.clone() }, &mount.origin);
-        let set = Attributes { read_only: true, nosuid: true, nodev: true, noexec: true, atime: 0 };
-        self.push(phase, Op::SetAttributes { mount: into.clone().into(), set, recursive: true }, &mount.origin);
-        Some(into)
+    /// A directory that one of the mounts after this one is going to cover, by its name below the root, if that is ours: it is empty,
+    /// and nobody can put anything into it any more. To cover others with it is cheaper than to make a file system for that.
+    fn uncovered(&self, mount: &Mount) -> Option<PathBuf> {
+        let fresh = |kind: &MountKind| matches!(kind, MountKind::Tmpfs { .. } | MountKind::Devpts | MountKind::Mqueue);
+        let later = self.mounts.iter().skip_while(|other| other.target != mount.target).skip(1);
+        later.filter(|later| fresh(&later.kind)).find_map(|later| Some(self.plain_place(Phase::Launch, later)?.1))
     }
 
-    /// Cover files with /dev/null and directories with an empty one: `empty`, or else one tmpfs for all.
-    fn mask(&mut self, phase: Phase, proc: &Inside, masked: Vec<(PathBuf, bool)>, empty: Option<Slot>, origin: &str) {
-        let mut empty = empty;
-        // The first cover of each kind: every further one is a clone of it.
-        let mut first: BTreeMap<bool, (Slot, PathBuf)> = BTreeMap::new();
+    /// Cover files with /dev/null and directories with an empty one; of each kind, with what there is, or else one for all.
+    fn mask(&mut self, phase: Phase, proc: &Inside, masked: Vec<(PathBuf, bool)>, mut covers: Covers, origin: &str) {
         for (name, directory) in masked {
             let by_name = proc.binds(&name);
             let (at, name) = (proc.at.clone(), proc.below.join(name));
-            let cover = match first.get(&directory) {
-                Some((_, from)) if by_name => {
-                    self.push(phase, Op::Bind { at, from: from.clone(), name, set: None }, origin);
-                    continue;
+            let cover = if directory { &mut covers.directory } else { &mut covers.file };
+            if by_name && let Some((from, set)) = &mut cover.named {
+                let op = Op::Bind { at, from: from.clone(), name: name.clone(), set: *set };
+                if set.take().is_some() {
+                    *from = name;
                 }
-                Some((from, _)) => {
-                    let (from, cover) = (Fd::Slot(from.clone()), self.slot("mask"));
-                    self.push(phase, Op::CloneFd { from, recursive: false, into: cover.clone() }, origin);
-                    cover
+                self.push(phase, op, origin);
+                continue;
+            }
+            if by_name {
+                cover.named = Some((name.clone(), None));
+            }
+            let mount = match cover.attached.clone() {
+                Some(from) => {
+                    let into = self.slot("mask");
+                    let op = Op::CloneFd { from: from.into(), recursive: false, into: into.clone() };
+                    self.push(phase, op, origin);
+                    into
                 }
-                None if directory => empty.take().unwrap_or_else(|| self.empty_file_system(phase, origin)),
+                None if directory => self.empty_file_system(phase, origin),
                 None => self.null_device(phase, origin),
             };
-            first.entry(directory).or_insert_with(|| (cover.clone(), name.clone()));
-            self.push(phase, Op::Attach { mount: cover.into(), at, name }, origin);
+            cover.attached.get_or_insert_with(|| mount.clone());
+            self.push(phase, Op::Attach { mount: mount.into(), at, name }, origin);
         }
     }
 
@@ -796,8 +839,7 @@ impl<'a> Tree<'a> {
         let into = self.slot("mask");
         let options =
             vec![("mode", Some("555".to_owned())), ("size", Some("0".to_owned())), ("nr_inodes", Some("1".to_owned()))];
-        let attributes = Attributes { read_only: true, nosuid: true, nodev: true, noexec: true, atime: 0 };
-        self.push(phase, Op::NewFileSystem { kind: "tmpfs", options, attributes, into: into.clone() }, origin);
+        self.push(phase, Op::NewFileSystem { kind: "tmpfs", options, attributes: HIDDEN, into: into.clone() }, origin);
         into
     }
 
@@ -850,6 +892,9 @@ impl<'a> Tree<'a> {
 
     /// Everything is mounted: the propagation of the whole, and in.
     pub fn pivot(&mut self) {
+        if self.stands {
+            return;
+        }
         let root = self.root(Phase::Launch);
         let entered = |step: &&Step| matches!(step.op, Op::EnterRoot { .. });
         let over = self.steps.init.iter().filter(entered).count() as u8;

@@ -74,11 +74,14 @@ pub fn sh(sandbox: &Sandbox, line: &str) -> String {
 /// `name answer` lines, as the probe prints them. A name may have spaces, an answer not; `killed by N` is one answer.
 pub type Answers = BTreeMap<String, String>;
 
-/// What the probe says.
+/// What the probe says, in the first start as in all later ones.
 #[track_caller]
 pub fn ask(sandbox: &Sandbox, what: &[&str]) -> Answers {
     let argv: Vec<&str> = [PROBE].into_iter().chain(what.iter().copied()).collect();
-    answers(&text(sandbox, &argv))
+    let first = answers(&text(sandbox, &argv));
+    pinfold_tests::settle_in(sandbox);
+    assert_eq!(answers(&text(sandbox, &argv)), first, "later starts");
+    first
 }
 
 /// Lines as answers.

@@ -9,12 +9,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::idmap::{MapWriter, to_inside};
-use crate::plan::{Attributes, Fd, Handed, Op, Slot, Step, Witness};
+use crate::plan::{Attributes, Fd, Handed, Op, ROOT, Slot, Step, Witness};
 use crate::settle::TreeMode;
 use crate::spec::{HostPath, Mount, Overlay, OverlayUpper, Propagation, RootKind};
 use crate::{Error, Result};
 
-use super::super::{ROOT, StackedLayer, contents};
+use super::super::{StackedLayer, contents};
 use super::{Phase, Region, Tree, of_one_start};
 
 const PHASE: Phase = Phase::Launch;
