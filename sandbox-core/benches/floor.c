@@ -267,6 +267,8 @@ static void list_proc(void)
 static int fresh_proc(void)
 {
 	TRY(mount_("proc", "proc", "proc", NOSUID | NODEV | NOEXEC, NULL));
+	/* the second wall against user namespaces, behind the filter */
+	TRY(write_file(AT_FDCWD, "proc/sys/user/max_user_namespaces", 0, "0"));
 	for (int i = 0; i < masked_file_count; i++)
 		TRY(mount_("dev/null", masked_files[i], NULL, BIND, NULL));
 	/* an empty directory of the read-only root, instead of a tmpfs for each */

@@ -326,7 +326,7 @@ impl Command {
     }
 
     /// The same for operation `step` of those that the host carries out: the first
-    /// [`step_count`](Self::step_count)`.0 - 1` of the plan. The prepared ones among them run at a sandbox's first start only.
+    /// [`step_count`](Self::step_count)`.0 - 1` of the plan. The prepared ones among them run at a sandbox's first starts only.
     #[doc(hidden)]
     pub fn fail_host_step(mut self, step: usize, errno: i32) -> Self {
         self.host_fault = Some((step, errno));

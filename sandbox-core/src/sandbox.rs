@@ -150,7 +150,11 @@ impl Sandbox {
 
     fn with(&self, settled: Settled) -> Result<Self> {
         let inner = &self.0;
-        let compile = || compile_base(&settled, &inner.facts, inner.filter.as_ref());
+        let compile = || {
+            let (facts, filter) = (&inner.facts, inner.filter.as_ref());
+            let standing = inner.kept.standing().map(|_| compile_standing(&settled, facts, filter)).transpose()?;
+            standing.flatten().map_or_else(|| compile_base(&settled, facts, filter), Ok)
+        };
         Ok(Self(Arc::new(Inner {
             report: Arc::new(settled.report.clone()),
             config: inner.config.clone(),
@@ -187,7 +191,10 @@ impl Sandbox {
         Session::open(self, Some(canceller))
     }
 
-    /// What would be done for this payload. Runs nothing.
+    /// What would be done for this payload, if it were the next. Runs nothing.
+    ///
+    /// A privileged host does less from a sandbox's third start on: the mounts that all starts share are then in a mount
+    /// namespace of their own, which was made at the second and which each start copies (Linux 6.15 or newer).
     ///
     /// # Errors
     /// The command can't mean anything (no program, a relative directory).
@@ -210,7 +217,7 @@ impl Inner {
     /// The set-up of one payload: that of the next start, once the standing namespace is there.
     pub fn start_base(&self) -> Result<Option<Arc<Base>>> {
         let Some(base) = &self.base else { return Ok(None) };
-        if base.standing.is_none() || self.kept.standing().is_none() {
+        if base.stands || base.standing.is_none() || self.kept.standing().is_none() {
             return Ok(Some(Arc::clone(base)));
         }
         if let Some(standing) = self.standing.get() {

@@ -175,6 +175,21 @@ fn threads_that_start_at_once_make_one() {
     assert_eq!(open_fds(), before, "all of it goes with the sandbox");
 }
 
+/// With a CPU time of its own a call is settled anew; what was prepared is shared.
+#[test]
+fn a_call_with_a_limit_of_its_own_stands_too() {
+    let _leaks = Leaks::watch();
+    needs_standing_namespaces!();
+    let sandbox = Sandbox::builder().built();
+    if sandbox.explain(&sandbox.command("true").cpu_time("5s")).is_err() {
+        skip!("no groups here");
+    }
+    assert!(settle_in(&sandbox));
+    let command = || sandbox.command("true").cpu_time("5s");
+    assert!(sandbox.explain(&command()).expect("a plan").to_string().contains("join mount namespace"));
+    assert!(command().output().expect("it starts").success());
+}
+
 #[test]
 fn a_plan_says_what_was_done_for_it() {
     let _leaks = Leaks::watch();

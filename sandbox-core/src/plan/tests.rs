@@ -56,7 +56,7 @@ fn later_starts_of_a_root_host() {
 #[test]
 fn who_starts_like_the_first_time() {
     type Change = fn(SandboxBuilder) -> SandboxBuilder;
-    let changes: [(&str, Change); 12] = [
+    let changes: [(&str, Change); 13] = [
         ("the mounts of the host are its own", |b| b.rootfs(crate::Rootfs::host())),
         ("a directory may have anything at /proc", |b| b.rootfs(crate::Rootfs::dir("/srv/root"))),
         ("changes are of one start", |b| b.overlay(crate::Overlay::memory("8MiB"))),
@@ -68,6 +68,7 @@ fn who_starts_like_the_first_time() {
         ("clocks are set below /proc/self", |b| b.set("namespaces.time={ offset_boottime = 5 }")),
         ("it may unmount", |b| b.capability("sys_admin")),
         ("/dev/null may be anything", |b| b.mount(Mount::bind("/srv/c.file", "/dev/null"))),
+        ("the devices come late", |b| b.mount(Mount::tmpfs("/dev/shm")).mount(Mount::dev("/dev"))),
         ("proc is somewhere else", |b| b.mount(Mount::tmpfs("/proc"))),
     ];
     for (reason, change) in changes {

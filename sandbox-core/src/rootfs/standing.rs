@@ -55,12 +55,13 @@ fn proc_is_usual(mounts: &[Mount]) -> bool {
         && readonly.iter().all(|path| usual(path.as_path(), &READONLY_PROC_PATHS))
 }
 
-/// Whether /dev/null in the prepared tree is the null device.
+/// Whether the prepared tree has a /dev/null, and it is the null device.
 pub(super) fn null_is_ours(mounts: &[Mount]) -> bool {
-    let at = |target: &'static str| mounts.iter().filter(move |mount| mount.target.as_path() == Path::new(target));
-    at(DEV).count() == 1
-        && at(DEV).all(|mount| mount.kind == MountKind::Dev)
-        && !mounts.iter().any(|mount| mount.target.as_path().starts_with(NULL))
+    // One that comes behind another mount in its place, or differs from the root, is made at every start.
+    let prepared = |mount: &Mount| mount.kind == MountKind::Dev && mount.propagation.is_none();
+    let mut devices = mounts.iter().filter(|mount| mount.target.as_path().starts_with(DEV));
+    devices.next().is_some_and(|first| first.target.as_path() == Path::new(DEV) && prepared(first))
+        && devices.all(|mount| mount.target.as_path() != Path::new(DEV) && !mount.target.as_path().starts_with(NULL))
 }
 
 /// How it is made. `tree`: the clone of the prepared tree that the host takes.
