@@ -11,12 +11,13 @@ use crate::start::Plan;
 use crate::sys::{self, POLLERR, POLLHUP, POLLIN, PollFd, Rusage};
 use crate::walk::Birth;
 use crate::wire::{
-    CAUSE_CPU_TIME, CAUSE_KILLED, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, DOORBELL_FD, FLAG_END_ONLY, MAGIC, PLAN_MAX,
-    PlanHeader, RECORD_END, RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_RUN, RECORD_USAGE, RUN_ADDR, Record, VERSION,
+    CAUSE_CPU_TIME, CAUSE_KILLED, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, DOORBELL_FD, FLAG_END_ONLY, MAGIC,
+    MESSAGE_MAX, PLAN_MAX, PlanHeader, RECORD_END, RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_RUN, RECORD_USAGE,
+    RUN_ADDR, Record, VERSION,
 };
 use crate::{Failure, report, send};
 
-/// The host writes each plan into this file before it asks for its payload.
+/// Where the host writes a plan that is too long for its message.
 const PLAN_FD: i32 = 6;
 const NEXT_FD: u32 = 9;
 
@@ -78,14 +79,16 @@ fn start(plan: &Plan, birth: &mut Birth<'_>) -> Result<(), Failure> {
 fn next() -> Option<Plan> {
     let mut bytes = [0; Record::SIZE];
     let mut fds = sys::ManyFds::empty();
-    let (got, count) = sys::receive(CONTROL_FD, &mut bytes, &mut fds);
-    let record = Record::from_bytes(&bytes).filter(|_| got == Record::SIZE as isize)?;
+    // SAFETY: more bytes are mapped there for this, and the plan before this one is over.
+    let (got, count) = unsafe { sys::receive_long(CONTROL_FD, &mut bytes, (RUN_ADDR, MESSAGE_MAX), &mut fds) };
+    let behind = (got as usize).checked_sub(Record::SIZE).filter(|_| got > 0)?;
+    let record = Record::from_bytes(&bytes)?;
     let length = record.value as usize;
     if record.kind != RECORD_RUN || record.extra != VERSION || length > PLAN_MAX || count != record.detail as usize {
         return None;
     }
-    // SAFETY: PLAN_MAX bytes are mapped there for this, and the plan before this one is over.
-    if !unsafe { sys::load(PLAN_FD, RUN_ADDR, length) } {
+    // SAFETY: as above, PLAN_MAX bytes.
+    if behind != length && (behind != 0 || !unsafe { sys::load(PLAN_FD, RUN_ADDR, length) }) {
         return None;
     }
     // SAFETY: mapped, and larger than a header.

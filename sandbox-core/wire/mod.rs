@@ -9,7 +9,7 @@
 pub const MAGIC: u64 = 0x0044_4C4F_464E_4950;
 
 /// Changes with every change of a layout, of an address below, or of the meaning of a pseudo call.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;
 
 /// Where init maps the plan. Blobs inside the plan hold absolute addresses, so that init relocates nothing. This and the
 /// addresses below lie in the same GiB as init's image: fewer tables of pages to make and to take down.
@@ -36,7 +36,8 @@ pub const SHEPHERDS_MAX: usize = 1024;
 /// A plan larger than this is refused by both sides.
 pub const PLAN_MAX: usize = 16 << 20;
 
-/// A plan up to this long is part of the start message, behind the record; a longer one is a sealed file, its last fd.
+/// A plan up to this long is part of the message that starts it, behind the record. A longer one is a sealed file, the message's
+/// last fd, or in a session in the shepherd's file.
 pub const MESSAGE_MAX: usize = 64 << 10;
 
 /// The control socket's number in init.

@@ -88,6 +88,18 @@ fn each_payload_has_its_own_everything() {
 }
 
 /// Its own fds, user and bounds of what it says; the next payload has those of the session again, also beside it.
+/// A plan that is too long for a message travels as a file: around that length, and short ones between.
+#[test]
+fn arguments_of_any_length_arrive() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    for length in [10, 60_000, 62_000, 64_000, 65_536, 70_000, 10, 120_000, 10] {
+        let long = "x".repeat(length);
+        let outcome = session.command("sh").args(["-c", "printf %s \"$1\"", "sh", &long]).output().expect("it starts");
+        assert_eq!(outcome.text(), long, "{length}");
+    }
+}
+
 #[test]
 fn fds_user_and_output_limits_are_those_of_one_payload() {
     let _leaks = Leaks::watch();

@@ -42,10 +42,11 @@ impl Args {
     /// How often and how densely a group of rows is measured. The first round warms up and is not counted.
     pub fn rhythm(&self, pause_us: u32) -> Rhythm {
         let (rounds, block) = match (pause_us, self.quick) {
-            (0, false) => (11, 30),
-            (0, true) => (4, 20),
-            (_, false) => (5, 12),
-            (_, true) => (3, 6),
+            // Short blocks: what else a machine does comes and goes within a second, and is to hit all rows alike.
+            (0, false) => (61, 10),
+            (0, true) => (8, 10),
+            (_, false) => (17, 6),
+            (_, true) => (4, 4),
         };
         Rhythm { rounds, block, pause_us }
     }

@@ -9,8 +9,9 @@ use crate::host::Cpus;
 use crate::plan::Group;
 use crate::serve::Server;
 
-/// How long the teardown of a network namespace may go on after its last process is gone.
-const SETTLE: Duration = Duration::from_millis(4);
+/// How long the teardown of namespaces and groups goes on after the last process is gone: the kernel waits several times until
+/// all CPUs have passed by.
+const SETTLE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy)]
 pub struct Rhythm {
@@ -71,7 +72,8 @@ pub fn group(group: Group) -> Result<Measured> {
     let Rhythm { rounds, block, pause_us } = group.rhythm;
     for round in 0..rounds as usize {
         for turn in 0..servers.len() {
-            // Another row begins each round, so that no row always follows the same one.
+            // Another row begins each round, and every second one goes backwards, so that no row always follows the same one.
+            let turn = if round % 2 == 0 { turn } else { servers.len() - 1 - turn };
             let at = (round + turn) % servers.len();
             let (Some(server), Some(row), Some(taken)) =
                 (servers.get_mut(at), group.rows.get(at), durations.get_mut(at))

@@ -1,8 +1,10 @@
 //! Owns: the host's end of the control socket: sending the plan, receiving records, deciding what a record may say.
 //! Must not: trust the other end: a record is exactly one of the known forms, or it is refused.
 
+use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -141,12 +143,9 @@ impl Control {
         record.value = plan.len() as u32;
         record.detail = fds.len() as u32;
         record.extra = wire::VERSION;
-        if plan.len() <= wire::MESSAGE_MAX {
-            match self.send_with(&record, plan, &fds) {
-                // The administrator has made sockets smaller (net.core.wmem_default).
-                Err(Errno::EMSGSIZE) => {}
-                sent => return sent,
-            }
+        match self.send_whole(&record, plan, &fds) {
+            Err(Errno::EMSGSIZE) => {}
+            sent => return sent,
         }
         let file = sealed(plan)?;
         fds.push(file.as_raw_fd());
@@ -195,12 +194,27 @@ impl Control {
     }
 
     /// Ask a shepherd to start a payload.
-    pub fn send_run(&self, plan_length: usize, fds: &[RawFd]) -> nix::Result<()> {
+    pub fn send_run(&self, plan: &[u8], file: &File, fds: &[RawFd]) -> nix::Result<()> {
         let mut record = Record::new(wire::RECORD_RUN);
-        record.value = plan_length as u32;
+        record.value = plan.len() as u32;
         record.detail = fds.len() as u32;
         record.extra = wire::VERSION;
+        match self.send_whole(&record, plan, fds) {
+            Err(Errno::EMSGSIZE) => {}
+            sent => return sent,
+        }
+        let written = file.write_all_at(plan, 0);
+        written.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
         self.send(&record, fds)
+    }
+
+    /// A record with a plan behind it. EMSGSIZE: that is too long.
+    fn send_whole(&self, record: &Record, plan: &[u8], fds: &[RawFd]) -> nix::Result<()> {
+        if plan.len() > wire::MESSAGE_MAX {
+            return Err(Errno::EMSGSIZE);
+        }
+        // The administrator may have made sockets smaller (net.core.wmem_default).
+        self.send_with(record, plan, fds)
     }
 
     fn send(&self, record: &Record, fds: &[RawFd]) -> nix::Result<()> {

@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
@@ -17,7 +16,7 @@ pub(crate) struct Link {
     pub control: Control,
     /// None: nobody watches it.
     pub doorbell: Option<OwnedFd>,
-    /// Where a shepherd reads its next plan.
+    /// Where a shepherd reads a plan that is too long for its message.
     plan: Option<File>,
     /// Whether it was told to end. That may cross the end of its payload; then it ends all the same, and is never free again.
     dismissed: Mutex<bool>,
@@ -50,15 +49,12 @@ impl Link {
 
     /// Ask a shepherd to start a payload. False: it is gone, or about to go.
     pub fn send_run(&self, plan: &[u8], fds: &[RawFd]) -> Result<bool> {
-        let written = self.plan.as_ref().map_or(Ok(()), |file| file.write_all_at(plan, 0));
-        written.map_err(|error| {
-            call("write the payload's plan")(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
-        })?;
+        let Some(file) = &self.plan else { return Ok(false) };
         let dismissed = self.dismissed();
         if *dismissed {
             return Ok(false);
         }
-        match self.control.send_run(plan.len(), fds) {
+        match self.control.send_run(plan, file, fds) {
             Ok(()) => Ok(true),
             Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(false),
             Err(errno) => Err(call("send a plan to the session")(errno)),
