@@ -74,9 +74,15 @@ impl Leaf {
         if !self.v1.iter().all(Directory::lasts) {
             return false;
         }
-        let ours = self.ours;
-        self.v1.retain(|directory| directory.is_as_new(ours) || !directory.try_remove());
-        self.v1.iter().all(|directory| directory.is_as_new(ours))
+        let (ours, mut stay) = (self.ours, false);
+        self.v1.retain(|directory| {
+            directory.is_as_new(ours) || {
+                let stays = !directory.try_remove();
+                stay |= stays;
+                stays
+            }
+        });
+        !stay
     }
 
     /// What is left of one that has retired.

@@ -45,20 +45,21 @@ impl Leaf {
     pub fn usage(&self) -> Usage {
         let mut usage = self.sums();
         since(&mut usage, &self.before.usage);
+        self.memory(&mut usage);
+        let below = self.local();
+        let peak = self.with("pids", "pids").and_then(|directory| directory.number("pids.peak"));
+        usage.pids_peak = peak.map(|peak| peak.saturating_sub(self.ours));
+        usage.pids_limit_hits = usage.pids_limit_hits.map(|hits| hits + below.pids_limit_hits);
+        usage.oom_kills = usage.oom_kills.map(|kills| kills + below.oom_kills);
         usage
     }
 
-    /// Everything that its directories have counted.
+    /// What its directories have counted that may serve the next sandbox.
     pub(super) fn sums(&self) -> Usage {
         let mut usage = Usage::default();
         self.cpu(&mut usage);
-        self.memory(&mut usage);
-        let below = self.local();
-        if let Some(directory) = self.with("pids", "pids") {
-            usage.pids_peak = directory.number("pids.peak").map(|peak| peak.saturating_sub(self.ours));
-            usage.pids_limit_hits = directory.number_of("pids.events", "max").map(|hits| hits + below.pids_limit_hits);
-        }
-        usage.oom_kills = usage.oom_kills.map(|kills| kills + below.oom_kills);
+        let pids = self.with("pids", "pids");
+        usage.pids_limit_hits = pids.and_then(|directory| directory.number_of("pids.events", "max"));
         usage.io = self.with("blkio", "io").and_then(|directory| match directory.unified {
             true => Some(unified_io(&directory.read("io.stat")?)),
             false => Some(v1_io(
