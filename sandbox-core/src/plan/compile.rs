@@ -444,7 +444,8 @@ impl Compiler<'_> {
         // A joined user namespace of an unprivileged host denies setgroups; groups that were asked for are tried anyway.
         let joined = matches!(self.settled.spec.namespaces.user, Namespace::Join(_));
         let tried = !joined || self.settled.host.capabilities & 1 << SETGID != 0 || !call.groups.is_empty();
-        let allowed = self.settled.maps.as_ref().map_or(tried, |maps| !maps.deny_setgroups);
+        // With maps PID 1 has given up all groups (`setup_ids`): to have none nothing is to be done.
+        let allowed = self.settled.maps.as_ref().map_or(tried, |maps| !maps.deny_setgroups && !call.groups.is_empty());
         let groups = allowed.then(|| call.groups.clone());
         self.add(Op::SetIds { uid: call.uid, gid: call.gid, groups }, "identity");
     }
