@@ -10,11 +10,11 @@ import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 
 import { Sandbox, run, spawn } from 'pinfold'
-import { leavesNothing } from './kit.mjs'
+import { leavesNothing, warm } from './kit.mjs'
 
 const box = new Sandbox({ overlay: 'memory:64MiB' })
 await (await box.open()).close()
-await box.run(['true'])
+await warm(box)
 const rejected = (promise) => promise.then(() => assert.fail('it is not refused'), (error) => error)
 
 function scratch(t) {
@@ -215,7 +215,7 @@ test('a root is kept for those alone who can take it', () => leavesNothing(async
 
 const large = new Sandbox({ overlay: 'memory:256MiB' })
 await (await large.open()).close()
-await large.run(['true'])
+await warm(large)
 
 test('a directory of changes is free again when its outcome is there', (t) => leavesNothing(async () => {
   const folder = scratch(t)

@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { leavesNothing } from './kit.mjs'
+import { leavesNothing, warm } from './kit.mjs'
 import { PAYLOADS, box, check } from './payloads.mjs'
 
-await box.run(['true'])
+await warm(box)
 
 for (const [name, payload] of Object.entries(PAYLOADS)) {
   test(name, async () => {
-    await payload.box?.run(['true'])
+    if (payload.box !== undefined) await warm(payload.box)
     await leavesNothing(async () => {
       const begun = performance.now()
       check(payload, await (payload.box ?? box).run(payload.argv, payload.call))

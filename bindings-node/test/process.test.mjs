@@ -9,10 +9,10 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { Sandbox, SandboxError, spawn } from 'pinfold'
-import { comm, descendants, eventually, leavesNothing } from './kit.mjs'
+import { comm, descendants, eventually, leavesNothing, warm } from './kit.mjs'
 
 const box = new Sandbox()
-await box.run(['true'])
+await warm(box)
 
 test('streams are there while it runs', async () => {
   await leavesNothing(async () => {

@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 
 import { Pool, Sandbox } from 'pinfold'
-import { SOON, descendants, leavesNothing } from './kit.mjs'
+import { SOON, descendants, leavesNothing, warm } from './kit.mjs'
 
 const box = new Sandbox()
 await (await box.open()).close()
-await box.run(['true'])
+await warm(box)
 
 test('payloads of a session see the same files', async () => {
   await leavesNothing(async () => {

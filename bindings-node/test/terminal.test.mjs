@@ -6,10 +6,10 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { Sandbox, run, spawn } from 'pinfold'
-import { leavesNothing } from './kit.mjs'
+import { leavesNothing, warm } from './kit.mjs'
 
 const box = new Sandbox({ timeoutMs: 20_000 })
-await box.run(['true'])
+await warm(box)
 const SIZE = ['stty', 'size']
 const terminal = { columns: 100, rows: 30 }
 
