@@ -165,7 +165,13 @@ fn numbers_are_those_of_the_kernels_files() {
     let took = begun.elapsed().as_secs_f64();
     // Nothing moves any more: two readings are of the same moment.
     process.freeze().expect("freezes");
-    let usage = process.usage().expect("usage");
+    // What is frozen is still on its CPU for a moment, and a tick may be counted there.
+    let mut usage = process.usage().expect("usage");
+    eventually("the CPU time stands still", || {
+        std::thread::sleep(Duration::from_millis(50));
+        let before = std::mem::replace(&mut usage, process.usage().expect("usage"));
+        (before.cpu_user, before.cpu_system) == (usage.cpu_user, usage.cpu_system)
+    });
     let sampled = || process.samples(Duration::from_secs(9)).expect("in a group").next().expect("one at once");
     // What the kernel lets go of later may go between the two readings.
     eventually("the memory in use is what the kernel says", || {
