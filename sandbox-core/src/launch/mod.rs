@@ -44,7 +44,7 @@ pub(crate) use live::{Failure, Live, Opening, Run, Told, Unproven, explain};
 /// What a sandbox keeps between starts.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    /// The tree of mounts that every start clones.
+    /// The tree of mounts that a start clones, until there is the namespace below.
     prepared: OnceLock<Slots>,
     /// A mount namespace with that tree as its root. Inside is none where it can't be had.
     standing: OnceLock<Option<OwnedFd>>,

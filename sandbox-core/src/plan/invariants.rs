@@ -110,6 +110,13 @@ pub(crate) fn check(plan: &Plan, attached: &[String]) {
         assert!(maps < undumpable, "maps, undumpable");
     }
 
+    let denied = |op: &Op| matches!(op, Op::MapIds { maps } if maps.deny_setgroups);
+    if position(&all, |op| matches!(op, Op::MapIds { .. })).is_some() && position(&all, denied).is_none() {
+        let given_up = |op: &Op| matches!(op, Op::SetIds { groups: Some(groups), .. } if groups.is_empty());
+        let ids = position(&all, |op| matches!(op, Op::SetIds { .. }));
+        assert_eq!(position(&all, given_up), ids, "whoever first takes ids of the sandbox gives up all groups");
+    }
+
     if let Some(pivot) = position(&all, |op| matches!(op, Op::PivotRoot { .. })) {
         rooted(&all, pivot);
     }
