@@ -1,4 +1,8 @@
-"""Grades submissions: each in a fresh sandbox, with a time limit, side by side."""
+"""Grades submissions: each in a fresh sandbox, with a time limit, side by side.
+
+The function is one of this program, which has no import path inside: it goes in by value, with
+``pip install 'pinfold[cloudpickle]'``.
+"""
 
 from pinfold import Sandbox, SandboxExecutor, WorkerTimedOut
 
