@@ -1,4 +1,4 @@
-//! Owns: what people and programs read: tables, the ratios with what is expected of them, JSON.
+//! Owns: what people and programs read: tables, the ratios and differences with what is expected of them, JSON.
 //! Must not: measure, or fail because a figure is bad: figures are not tests.
 
 use serde_json::{Value, json};
@@ -80,12 +80,44 @@ fn median(group: &Measured, row: &str) -> Option<u64> {
     row.figures.as_ref().ok().map(|figures| figures.median)
 }
 
-/// One ratio of two rows of one group, and what it should be.
+/// How two rows of one group compare, and how they should.
 pub struct Finding {
     what: String,
     group: String,
+    compared: Compared,
     measured: Option<f64>,
     expected: Expected,
+}
+
+#[derive(Clone, Copy)]
+enum Compared {
+    /// One over the other.
+    Ratio,
+    /// One less the other, in milliseconds.
+    Difference,
+}
+
+impl Compared {
+    fn medians(self, above: u64, below: u64) -> f64 {
+        match self {
+            Self::Ratio => above as f64 / below.max(1) as f64,
+            Self::Difference => (above as f64 - below as f64) / 1e6,
+        }
+    }
+
+    fn unit(self) -> Option<&'static str> {
+        match self {
+            Self::Ratio => None,
+            Self::Difference => Some("ms"),
+        }
+    }
+
+    fn name(self, above: &str, below: &str) -> String {
+        match self {
+            Self::Ratio => format!("{above} : {below}"),
+            Self::Difference => format!("{above} - {below}, ms"),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -105,10 +137,10 @@ impl Expected {
         }
     }
 
-    fn met(self, ratio: f64) -> Option<bool> {
+    fn met(self, measured: f64) -> Option<bool> {
         match self {
-            Self::AtMost(limit) => Some(ratio <= limit),
-            Self::AtLeast(limit) => Some(ratio >= limit),
+            Self::AtMost(limit) => Some(measured <= limit),
+            Self::AtLeast(limit) => Some(measured >= limit),
             Self::ToKnow => None,
         }
     }
@@ -117,45 +149,49 @@ impl Expected {
 pub fn findings(groups: &[Measured]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (user, _) in users() {
-        let mut find = |group: String, above: &str, below: &str, expected| {
+        let mut compare = |compared: Compared, group: String, above: &str, below: &str, expected| {
             // Groups that were not asked for need no line.
             let Some(rows) = groups.iter().find(|measured| measured.name == group) else { return };
-            let measured = median(rows, above).and_then(|above| ratio(above, median(rows, below)));
-            findings.push(Finding { what: format!("{above} : {below}"), group, measured, expected });
+            let measured =
+                median(rows, above).zip(median(rows, below)).map(|(above, below)| compared.medians(above, below));
+            findings.push(Finding { what: compared.name(above, below), group, compared, measured, expected });
         };
         for pinned in [true, false] {
             for pause_us in [0, PAUSE_US] {
                 let group = || main_group(&user, pinned, pause_us);
-                find(group(), PINFOLD, FLOOR, Expected::AtMost(if pinned { 1.3 } else { 1.6 }));
-                find(group(), LIMITED, PINFOLD, Expected::ToKnow);
-                find(group(), BUBBLEWRAP, PINFOLD, Expected::AtLeast(2.0));
+                let mut find = |above, below, expected| compare(Compared::Ratio, group(), above, below, expected);
+                find(PINFOLD, FLOOR, Expected::AtMost(if pinned { 1.3 } else { 1.6 }));
+                find(LIMITED, PINFOLD, Expected::ToKnow);
+                find(BUBBLEWRAP, PINFOLD, Expected::AtLeast(2.0));
                 let (session, pool) = match (pinned, pause_us) {
                     (true, 0) => (Expected::AtMost(2.0), Expected::AtMost(5.0)),
                     _ => (Expected::ToKnow, Expected::ToKnow),
                 };
-                find(group(), SESSION, BASE, session);
-                find(group(), POOL, BASE, pool);
+                find(SESSION, BASE, session);
+                find(POOL, BASE, pool);
+                compare(Compared::Difference, group(), LIMITED, PINFOLD, Expected::AtMost(0.5));
             }
         }
         let none = memory_host(0);
         for host in MEMORY.map(memory_host).into_iter().chain([threads_host()]) {
-            find(side_group(&user, HOSTS), &host_row(PINFOLD, &host), &host_row(PINFOLD, &none), Expected::AtMost(1.2));
+            let (with, without) = (host_row(PINFOLD, &host), host_row(PINFOLD, &none));
+            compare(Compared::Ratio, side_group(&user, HOSTS), &with, &without, Expected::AtMost(1.2));
         }
         let binds = |what: &str| (binds_row(what, BINDS), binds_row(what, FEW_BINDS));
         let prepared = if user == "root" { Expected::AtMost(1.3) } else { Expected::ToKnow };
         for (what, expected) in [(PINFOLD, prepared), (FLOOR, Expected::ToKnow)] {
             let (many, few) = binds(what);
-            find(side_group(&user, MOUNTS), &many, &few, expected);
+            compare(Compared::Ratio, side_group(&user, MOUNTS), &many, &few, expected);
         }
     }
     findings
 }
 
 pub fn print_findings(findings: &[Finding]) {
-    println!("\nratios of medians (figures, not tests: nothing fails here)");
-    println!("  {:<62} {:<36} {:>8}  expected", "ratio", "group", "measured");
+    println!("\nratios and differences of medians (figures, not tests: nothing fails here)");
+    println!("  {:<62} {:<36} {:>8}  expected", "of what to what", "group", "measured");
     for finding in findings {
-        let verdict = match finding.measured.and_then(|ratio| finding.expected.met(ratio)) {
+        let verdict = match finding.measured.and_then(|measured| finding.expected.met(measured)) {
             Some(true) => "  met",
             Some(false) => "  MISSED",
             None => "",
@@ -190,12 +226,12 @@ pub fn json(groups: &[Measured], findings: &[Finding]) -> String {
         .iter()
         .map(|finding| {
             json!({
-                "ratio": finding.what, "group": finding.group, "measured": finding.measured,
+                "what": finding.what, "unit": finding.compared.unit(), "group": finding.group, "measured": finding.measured,
                 "expected": finding.expected.words(),
-                "met": finding.measured.and_then(|ratio| finding.expected.met(ratio)),
+                "met": finding.measured.and_then(|measured| finding.expected.met(measured)),
             })
         })
         .collect();
-    let all = json!({ "version": 1, "unit": "ns", "processor": processor(), "groups": groups, "ratios": findings });
+    let all = json!({ "version": 2, "unit": "ns", "processor": processor(), "groups": groups, "findings": findings });
     format!("{all:#}\n")
 }
