@@ -1,5 +1,5 @@
 //! Owns: *the order*. One list, a reason per line.
-//! Must not: do I/O, weaken anything (settle has), or know raw calls (lower.rs).
+//! Must not: do I/O, weaken anything (settle has), or know raw calls (lower).
 //! Start at: [`compile_base`].
 
 use std::collections::BTreeSet;

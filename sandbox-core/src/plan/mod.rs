@@ -1,6 +1,6 @@
 //! Owns: the plan: an ordered list of operations as plain data, printable before anything runs.
 //! Must not: touch the system.
-//! Start at: [`Plan`], then `compile.rs` for the order and `lower.rs` for what init gets.
+//! Start at: [`Plan`], then `compile.rs` for the order and `lower` for what init gets.
 
 mod compile;
 mod display;

@@ -1,5 +1,5 @@
 //! Owns: the operations a plan is made of, as typed values.
-//! Must not: know system call numbers (lower.rs), words for people (display.rs), or what led to an operation (compile).
+//! Must not: know system call numbers (lower), words for people (display.rs), or what led to an operation (compile).
 //! Start at: [`Op`].
 
 use std::os::fd::RawFd;

@@ -1,5 +1,5 @@
 //! Owns: stacking layers: how they get short names in one place, whose ids they have, where changes go.
-//! Must not: know how an overlay is mounted (plan/lower.rs), or read what was changed (changes).
+//! Must not: know how an overlay is mounted (plan/lower), or read what was changed (changes).
 //! Start at: [`Tree::stacked_base`].
 //!
 //! PID 1 mounts every overlay, in the sandbox's user namespace. Its layers are attached under short names below the
