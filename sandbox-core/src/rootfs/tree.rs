@@ -1,82 +1,31 @@
-//! Owns: assembling one root out of mounts: where each one lands, who may create its mount point, who clones its source.
+//! Owns: assembling one root out of mounts: in which order, by whom, and who clones a mount's source.
 //! Must not: know what the default mounts are, or what a system root contains.
 //! Start at: [`Tree`].
 //!
 //! Two phases. What can be shared by every start (`Base`) is put together by the host once and cloned; what must be
 //! fresh (`Launch`) is mounted by PID 1. On hosts that can't clone a detached tree everything is `Launch`.
-//!
-//! A mount point is created only in a file system of ours: the skeleton or a tmpfs. Everywhere else the target is
-//! resolved (`RESOLVE_IN_ROOT`) and must be there; so nothing is ever created on a host file system.
 
+mod dev;
 mod overlay;
+mod places;
+mod proc;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::masks::{MASKED_PROC_PATHS, READONLY_PROC_PATHS};
 use crate::plan::{Attributes, Fd, Op, ROOT, Slot, Step, Witness};
 use crate::settle::{Settled, TreeMode};
 use crate::spec::{BindSource, Mount, MountKind, Namespace, Propagation, RootKind};
 use crate::{Error, Result};
 
 use super::facts::{Facts, Source};
-use super::{RootSteps, contents, standing};
+use super::{RootSteps, contents};
+use places::{Region, nothing_created};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Base,
     Launch,
-}
-
-/// Of a device node of the host's: what is written goes to the driver, but its mode, owner and times are the host's.
-const DEVICE: Attributes = Attributes { read_only: true, nosuid: true, nodev: false, noexec: true, atime: 0 };
-
-/// What covers a directory that must not be seen.
-const HIDDEN: Attributes = Attributes { read_only: true, nosuid: true, nodev: true, noexec: true, atime: 0 };
-
-/// What covers paths of one kind.
-#[derive(Default)]
-struct Cover {
-    /// A mount that is attached somewhere: further ones are clones of it.
-    attached: Option<Slot>,
-    /// What there is to bind by its name, and what must be set on the first that is bound.
-    named: Option<(PathBuf, Option<Attributes>)>,
-}
-
-#[derive(Default)]
-struct Covers {
-    file: Cover,
-    directory: Cover,
-}
-
-/// A place of the root with a file system of its own.
-struct Region {
-    path: PathBuf,
-    /// Ours and fresh: mount points may be made here, and no symlink in it is a stranger's.
-    ours: bool,
-    /// Read-only as soon as its mount points are there.
-    sealed: bool,
-    phase: Phase,
-    fd: Option<Fd>,
-}
-
-/// A place below a directory that is known by an fd.
-struct Inside {
-    at: Fd,
-    below: PathBuf,
-    /// Reached by its name alone: nothing is mounted there but what the plan mounts.
-    plain: bool,
-}
-
-impl Inside {
-    /// Whether a path below a fresh proc may be bound by its name: the usual ones are no links. Of what else was asked for
-    /// that is not known, and mount(2) follows links.
-    fn binds(&self, name: &Path) -> bool {
-        let usual = |list: &[&str]| list.iter().any(|usual| Path::new(usual) == name);
-        self.plain && (usual(&MASKED_PROC_PATHS) || usual(&READONLY_PROC_PATHS))
-    }
 }
 
 pub(super) struct Tree<'a> {
@@ -318,126 +267,11 @@ impl<'a> Tree<'a> {
         Ok(())
     }
 
-    /// A place that something covers and nothing may be created in.
-    pub fn foreign(&mut self, path: &Path, phase: Phase) {
-        self.regions.push(Region { path: path.to_owned(), ours: false, sealed: false, phase, fd: None });
-    }
-
-    fn seal_last(&mut self, sealed: bool) {
-        if let Some(region) = self.regions.last_mut() {
-            region.sealed = sealed;
-        }
-    }
-
-    /// The index of the innermost region so far that `path` lies in.
-    fn region_of(&self, path: &Path) -> usize {
-        let mut best = 0;
-        for (index, region) in self.regions.iter().enumerate() {
-            if path.starts_with(&region.path) && path != region.path {
-                // Of two at the same place the later one is on top.
-                if region.path.starts_with(&self.regions[best].path) {
-                    best = index;
-                }
-            }
-        }
-        best
-    }
-
-    /// Make the mount points of all mounts still to come that lie in region `index`, which is writable right now.
-    fn mount_points(&mut self, index: usize) -> Result<()> {
-        if !self.regions[index].ours {
-            return Ok(());
-        }
-        let mounts = self.mounts;
-        let region = self.regions[index].path.clone();
-        for (position, mount) in mounts.iter().enumerate() {
-            let target = mount.target.as_path();
-            let inside = target.starts_with(&region) && target != region && self.region_of(target) == index;
-            // An earlier mount that is still to come may cover it: then it is that one's to make.
-            let covered = mounts[..position].iter().any(|other| {
-                let other = other.target.as_path();
-                target.starts_with(other) && target != other && other.starts_with(&region) && other != region
-            });
-            // A file is created in its turn, unless its place is sealed by then: it is mounted over an empty one there.
-            let later = matches!(mount.kind, MountKind::File { .. }) && !self.regions[index].sealed;
-            // In the lowest layer of a stack a link would only show where no other layer has anything.
-            let hidden = index == 0 && self.has_strangers() && matches!(mount.kind, MountKind::Symlink { .. });
-            if !inside || covered || later || hidden {
-                continue;
-            }
-            let phase = self.regions[index].phase;
-            let (at, name) = self.parent(phase, index, target, &mount.origin)?;
-            let op = match &mount.kind {
-                // Here and now: the region may be sealed before its turn comes.
-                MountKind::Symlink { text } => Op::MakeSymlink { at, name, text: OsStr::from_bytes(text).into() },
-                _ if self.is_directory(mount) => Op::MakeDir { at, name, mode: 0o755 },
-                _ => Op::MakeNode { at, name },
-            };
-            self.push(phase, op, &mount.origin);
-            if matches!(mount.kind, MountKind::Symlink { .. }) {
-                self.linked.insert(position);
-                self.foreign(target, phase);
-            }
-        }
-        Ok(())
-    }
-
-    fn is_directory(&self, mount: &Mount) -> bool {
-        match &mount.kind {
-            MountKind::Bind { source, .. } => self.source(source).is_none_or(|source| source.directory),
-            MountKind::File { .. } | MountKind::Symlink { .. } => false,
-            _ => true,
-        }
-    }
-
     fn source(&self, source: &BindSource) -> Option<&'a Source> {
         match source {
             BindSource::Path(path) => self.facts.sources.get(path),
             BindSource::Fd(name) => self.facts.fds.get(name),
         }
-    }
-
-    /// The directory above `path`, made if need be, and the last component. Only inside region `index`, which is ours.
-    pub fn parent(&mut self, phase: Phase, index: usize, path: &Path, origin: &str) -> Result<(Fd, PathBuf)> {
-        let name = PathBuf::from(path.file_name().unwrap_or_default());
-        let above = path.parent().unwrap_or(Path::new("/")).to_owned();
-        Ok((self.directory(phase, index, &above, origin)?, name))
-    }
-
-    fn directory(&mut self, phase: Phase, index: usize, path: &Path, origin: &str) -> Result<Fd> {
-        if path == self.regions[index].path
-            && let Some(fd) = &self.regions[index].fd
-        {
-            return Ok(fd.clone());
-        }
-        if let Some(fd) = self.dirs.get(&(phase, path.to_owned())) {
-            return Ok(fd.clone());
-        }
-        if path != self.regions[index].path {
-            let (at, name) = self.parent(phase, index, path, origin)?;
-            self.push(phase, Op::MakeDir { at, name, mode: 0o755 }, origin);
-        }
-        let into = self.slot(path.display().to_string());
-        let region = &self.regions[index];
-        // Inside a region of ours no link leads out of it, so that its own fd is as good as the root's; and it need not
-        // be attached yet.
-        let (root, base) = match &region.fd {
-            Some(fd) => (fd.clone(), region.path.clone()),
-            None => (self.root(phase), PathBuf::from("/")),
-        };
-        let relative = path.strip_prefix(&base).unwrap_or(path).to_owned();
-        self.push(phase, Op::Resolve { root, path: relative, directory: true, into: into.clone() }, origin);
-        let fd = Fd::from(into);
-        self.dirs.insert((phase, path.to_owned()), fd.clone());
-        Ok(fd)
-    }
-
-    fn resolve(&mut self, phase: Phase, path: &Path, directory: bool, origin: &str) -> Fd {
-        let into = self.slot(path.display().to_string());
-        let relative = path.strip_prefix("/").unwrap_or(path).to_owned();
-        let root = self.root(phase);
-        self.push(phase, Op::Resolve { root, path: relative, directory, into: into.clone() }, origin);
-        into.into()
     }
 
     // -- mounts -------------------------------------------------------------------------------------------------------
@@ -605,18 +439,6 @@ impl<'a> Tree<'a> {
         true
     }
 
-    /// Where a mount lands to which nothing else is to be done.
-    fn plain_place(&self, phase: Phase, mount: &Mount) -> Option<(Fd, PathBuf)> {
-        let target = mount.target.as_path();
-        let inside = |other: &Mount| other.target != mount.target && other.target.as_path().starts_with(target);
-        let plain = phase == Phase::Launch
-            && self.settled.spec.rootfs.propagation == Propagation::Private
-            && mount.propagation.is_none()
-            && !self.follows
-            && !self.mounts.iter().any(inside);
-        self.named(phase, target).filter(|_| plain)
-    }
-
     /// Attach at the mount's target, which is now a region of its own.
     fn attach(&mut self, phase: Phase, mount: &Mount, fd: Fd, ours: bool) -> Result<()> {
         let (at, name) = self.landing(phase, mount);
@@ -624,40 +446,6 @@ impl<'a> Tree<'a> {
         self.push(phase, Op::Attach { mount: fd.clone(), at, name }, &mount.origin);
         self.cover(phase, mount.target.as_path(), ours, Some(fd));
         Ok(())
-    }
-
-    /// Where a mount is attached: by name in a region of ours, else by an fd of the resolved target.
-    fn landing(&mut self, phase: Phase, mount: &Mount) -> (Fd, PathBuf) {
-        let target = mount.target.as_path();
-        self.named(phase, target).unwrap_or_else(|| {
-            let origin = format!("{}.target", mount.origin);
-            (self.resolve(phase, target, self.is_directory(mount), &origin), PathBuf::new())
-        })
-    }
-
-    /// A mount point by its name below an fd, where no symlink can lead it astray: directly in a region of ours, which is the
-    /// root or directly in a root of ours.
-    fn named(&self, phase: Phase, target: &Path) -> Option<(Fd, PathBuf)> {
-        const ROOT: &str = "/";
-        let region = &self.regions[self.region_of(target)];
-        if !region.ours || target.parent() != Some(region.path.as_path()) {
-            return None;
-        }
-        let from_root = || Some((self.root(phase), target.strip_prefix(ROOT).ok()?.to_owned()));
-        if region.path == Path::new(ROOT) {
-            return from_root();
-        }
-        match region.fd.clone().filter(|_| region.phase == phase) {
-            Some(fd) => Some((fd, PathBuf::from(target.file_name()?))),
-            None if self.regions[0].ours && region.path.parent() == Some(Path::new(ROOT)) => from_root(),
-            None => None,
-        }
-    }
-
-    /// What is at `path` from here on.
-    fn cover(&mut self, phase: Phase, path: &Path, ours: bool, fd: Option<Fd>) {
-        self.dirs.retain(|(_, known), _| !known.starts_with(path));
-        self.regions.push(Region { path: path.to_owned(), ours, sealed: false, phase, fd });
     }
 
     fn propagate(&mut self, phase: Phase, mount: &Mount, fd: &Fd) {
@@ -709,185 +497,6 @@ impl<'a> Tree<'a> {
         fd
     }
 
-    fn proc(
-        &mut self,
-        phase: Phase,
-        mount: &Mount,
-        attributes: Attributes,
-        masked: &[PathBuf],
-        readonly: &[PathBuf],
-    ) -> Result<()> {
-        let origin = mount.origin.as_str();
-        let set = Attributes { nosuid: true, nodev: true, noexec: true, ..attributes };
-        let target = mount.target.as_path().to_owned();
-        let host = &self.settled.host.proc_paths;
-        let named = &self.facts.proc_paths;
-        let known = |key: &str, paths: &[PathBuf]| -> Result<Vec<(PathBuf, bool)>> {
-            let mut found = Vec::with_capacity(paths.len());
-            for name in paths.iter().filter_map(|path| path.strip_prefix(&target).ok()) {
-                let text = name.to_str().unwrap_or_default();
-                match host.get(text).or_else(|| named.get(name)) {
-                    Some(directory) => found.push((name.to_owned(), *directory)),
-                    // Not every kernel has all of the usual ones. What was asked for by name is never left out silently.
-                    None if MASKED_PROC_PATHS.contains(&text) || READONLY_PROC_PATHS.contains(&text) => {}
-                    None => {
-                        let message = format!("there is no /proc/{} on this host", name.display());
-                        return Err(Error::unsupported(format!("{origin}.{key}"), message).with_hint("leave it out"));
-                    }
-                }
-            }
-            Ok(found)
-        };
-        let readonly = known("readonly_paths", readonly)?;
-        let masked = known("masked", masked)?;
-        let fresh = self.settled.spec.namespaces.pid == Namespace::New;
-        let mounted = Attributes { read_only: false, ..set }.with_atime_of(&self.settled.host.proc_options);
-        let place = self.plain_place(phase, mount).filter(|_| fresh);
-        let proc = match place {
-            Some((at, below)) if self.mount_at(phase, mount, "proc", &[], mounted) => Inside { at, below, plain: true },
-            _ => {
-                let proc = if fresh {
-                    self.new_file_system(phase, "proc", Vec::new(), mounted, "proc", origin)
-                } else {
-                    // The processes it shows are not this user namespace's: only the host's own proc shows them.
-                    self.clone_source(phase, Path::new("/proc"), true, None, origin)
-                };
-                self.attach(phase, mount, proc.clone(), false)?;
-                Inside { at: proc, below: PathBuf::new(), plain: false }
-            }
-        };
-        let namespaces = &self.settled.spec.namespaces;
-        if namespaces.user == Namespace::New && fresh && !self.settled.spec.security.nested_user_namespaces {
-            // A second wall behind the filter, which a profile of the user's may not have (namespaces(7)).
-            let name = proc.below.join("sys/user/max_user_namespaces");
-            let op = Op::WriteFile { at: proc.at.clone(), name, content: "0" };
-            self.push(phase, op, "security.nested_user_namespaces");
-        }
-        let set = Attributes { read_only: true, ..set };
-        for (name, _) in readonly {
-            let by_name = proc.binds(&name);
-            let (at, name) = (proc.at.clone(), proc.below.join(name));
-            if by_name {
-                self.push(phase, Op::Bind { at, from: name.clone(), name, set: Some(set) }, origin);
-                continue;
-            }
-            let into = self.slot(format!("proc/{}", name.display()));
-            self.push(phase, Op::CloneBelow { at: at.clone(), name: name.clone(), into: into.clone() }, origin);
-            self.push(phase, Op::SetAttributes { mount: into.clone().into(), set, recursive: true }, origin);
-            self.push(phase, Op::Attach { mount: into.into(), at, name }, origin);
-        }
-        let mut covers = Covers::default();
-        if proc.plain {
-            covers.directory.named = self.uncovered(mount).map(|name| (name, Some(HIDDEN)));
-            let there = self.prepares() && standing::null_is_ours(self.mounts);
-            covers.file.named = there.then(|| ("dev/null".into(), None));
-        }
-        self.mask(phase, &proc, masked, covers, origin);
-        Ok(())
-    }
-
-    /// A directory that one of the mounts after this one is going to cover, by its name below the root, if that is ours: it is empty,
-    /// and nobody can put anything into it any more. To cover others with it is cheaper than to make a file system for that.
-    fn uncovered(&self, mount: &Mount) -> Option<PathBuf> {
-        let fresh = |kind: &MountKind| matches!(kind, MountKind::Tmpfs { .. } | MountKind::Devpts | MountKind::Mqueue);
-        let later = self.mounts.iter().skip_while(|other| other.target != mount.target).skip(1);
-        later.filter(|later| fresh(&later.kind)).find_map(|later| Some(self.plain_place(Phase::Launch, later)?.1))
-    }
-
-    /// Cover files with /dev/null and directories with an empty one; of each kind, with what there is, or else one for all.
-    fn mask(&mut self, phase: Phase, proc: &Inside, masked: Vec<(PathBuf, bool)>, mut covers: Covers, origin: &str) {
-        for (name, directory) in masked {
-            let by_name = proc.binds(&name);
-            let (at, name) = (proc.at.clone(), proc.below.join(name));
-            let cover = if directory { &mut covers.directory } else { &mut covers.file };
-            if by_name && let Some((from, set)) = &mut cover.named {
-                let op = Op::Bind { at, from: from.clone(), name: name.clone(), set: *set };
-                if set.take().is_some() {
-                    *from = name;
-                }
-                self.push(phase, op, origin);
-                continue;
-            }
-            if by_name {
-                cover.named = Some((name.clone(), None));
-            }
-            let mount = match cover.attached.clone() {
-                Some(from) => {
-                    let into = self.slot("mask");
-                    let op = Op::CloneFd { from: from.into(), recursive: false, into: into.clone() };
-                    self.push(phase, op, origin);
-                    into
-                }
-                None if directory => self.empty_file_system(phase, origin),
-                None => self.null_device(phase, origin),
-            };
-            cover.attached.get_or_insert_with(|| mount.clone());
-            self.push(phase, Op::Attach { mount: mount.into(), at, name }, origin);
-        }
-    }
-
-    fn null_device(&mut self, phase: Phase, origin: &str) -> Slot {
-        let into = self.slot("mask");
-        let op = Op::CloneTree { path: "/dev/null".into(), recursive: false, witness: None, into: into.clone() };
-        self.push(phase, op, origin);
-        let op = Op::SetAttributes { mount: into.clone().into(), set: DEVICE, recursive: false };
-        self.push(phase, op, origin);
-        into
-    }
-
-    fn empty_file_system(&mut self, phase: Phase, origin: &str) -> Slot {
-        let into = self.slot("mask");
-        let options =
-            vec![("mode", Some("555".to_owned())), ("size", Some("0".to_owned())), ("nr_inodes", Some("1".to_owned()))];
-        self.push(phase, Op::NewFileSystem { kind: "tmpfs", options, attributes: HIDDEN, into: into.clone() }, origin);
-        into
-    }
-
-    /// A small tmpfs with the harmless devices of the host, the usual links, and the mount points below /dev.
-    fn dev(&mut self, phase: Phase, mount: &Mount) -> Result<()> {
-        let origin = mount.origin.as_str();
-        let options = vec![
-            ("mode", Some("755".to_owned())),
-            ("size", Some("64k".to_owned())),
-            ("nr_inodes", Some("128".to_owned())),
-        ];
-        let set = Attributes { read_only: false, nosuid: true, nodev: false, noexec: true, atime: 0 };
-        let dev = self.new_file_system(phase, "tmpfs", options, set, "dev", origin);
-        let target = mount.target.as_path();
-        let (at, name) = self.landing(phase, mount);
-        let attach = Op::Attach { mount: dev.clone(), at, name };
-        // A mount inside of a detached tree can't be changed any more, and nothing can be attached to a detached one
-        // before Linux 6.15: so first in one phase, last in the other.
-        if phase == Phase::Launch {
-            self.push(phase, attach.clone(), origin);
-        }
-        self.cover(phase, target, true, Some(dev.clone()));
-        self.seal_last(true);
-        for name in ["null", "zero", "full", "random", "urandom", "tty"] {
-            let node = self.clone_source(phase, &Path::new("/dev").join(name), false, None, origin);
-            self.push(phase, Op::SetAttributes { mount: node.clone(), set: DEVICE, recursive: false }, origin);
-            self.push(phase, Op::MakeNode { at: dev.clone(), name: name.into() }, origin);
-            self.push(phase, Op::Attach { mount: node, at: dev.clone(), name: name.into() }, origin);
-        }
-        let links = [
-            ("fd", "/proc/self/fd"),
-            ("stdin", "/proc/self/fd/0"),
-            ("stdout", "/proc/self/fd/1"),
-            ("stderr", "/proc/self/fd/2"),
-            ("ptmx", "pts/ptmx"),
-        ];
-        for (name, text) in links {
-            self.push(phase, Op::MakeSymlink { at: dev.clone(), name: name.into(), text: text.into() }, origin);
-        }
-        self.mount_points(self.regions.len() - 1)?;
-        let sealed = Attributes { read_only: true, ..set };
-        self.push(phase, Op::SetAttributes { mount: dev, set: sealed, recursive: false }, origin);
-        if phase == Phase::Base {
-            self.push(phase, attach, origin);
-        }
-        Ok(())
-    }
-
     // -- the end ------------------------------------------------------------------------------------------------------
 
     /// Everything is mounted: the propagation of the whole, and in.
@@ -923,15 +532,6 @@ pub(crate) fn follows_host(settled: &Settled) -> bool {
     let follows = |propagation: Propagation| matches!(propagation, Propagation::Slave | Propagation::Shared);
     let spec = &settled.spec;
     follows(spec.rootfs.propagation) || spec.mounts.iter().any(|mount| mount.propagation.is_some_and(follows))
-}
-
-fn nothing_created(mount: &Mount) -> Error {
-    let target = mount.target.as_path().display();
-    Error::unsupported(
-        format!("{}.target", mount.origin),
-        format!("{target} lies in a file system of the host's, where nothing is created"),
-    )
-    .with_hint("put it below a tmpfs, or into the root directory itself")
 }
 
 fn display(mount: &Mount) -> String {

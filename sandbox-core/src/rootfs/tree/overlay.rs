@@ -15,7 +15,8 @@ use crate::spec::{HostPath, Mount, Overlay, OverlayUpper, Propagation, RootKind}
 use crate::{Error, Result};
 
 use super::super::{StackedLayer, contents};
-use super::{Phase, Region, Tree, of_one_start};
+use super::places::Region;
+use super::{Phase, Tree, of_one_start};
 
 const PHASE: Phase = Phase::Launch;
 const WRITABLE: Attributes = Attributes { read_only: false, nosuid: true, nodev: true, noexec: false, atime: 0 };
