@@ -43,18 +43,7 @@ impl Command {
         }
         let settled = &sandbox.settled;
         let (fault, cancel) = (self.fault, self.cancel.as_ref());
-        // Who waits for the end anyway is not woken for the exec.
-        let end_only = watched == Watched::ByUs
-            && match self.session {
-                Some(_) => !plan.hands(Handed::Terminal),
-                // Not where somebody may have to be told that it never came to the exec: with a deadline, or something that
-                // cancels. Init proves what it is by asking. In a new time namespace the exec would be told by another clock.
-                None => {
-                    let waits = deadline.is_none() && self.cancel.is_none();
-                    let same_clock = spec.namespaces.time != Namespace::New;
-                    waits && same_clock && spec.process.init && plan.asks() && !plan.hands_anything()
-                }
-            };
+        let end_only = watched == Watched::ByUs && self.waits_for_the_end_alone(&plan, deadline);
         let unproven = end_only.then(|| {
             let (sandbox, plan) = (Arc::clone(&sandbox), Arc::clone(&plan));
             Unproven { deadline, explain: Box::new(move |failure| explain(&sandbox.settled, &plan, failure)) }
@@ -115,6 +104,19 @@ impl Command {
             Arc::make_mut(&mut report).enforced("limits.cpu_time", format!("{how} of the payload, by its shepherd"));
         }
         Ok(Process::new(running, Arc::clone(&sandbox.kept), root, limits, report, streams, self.cancel))
+    }
+
+    /// Who waits for the end anyway is not woken for the exec.
+    fn waits_for_the_end_alone(&self, plan: &Plan, deadline: Option<u64>) -> bool {
+        if self.session.is_some() {
+            return !plan.hands(Handed::Terminal);
+        }
+        // Not where somebody may have to be told that it never came to the exec: with a deadline, or something that
+        // cancels. Init proves what it is by asking. In a new time namespace the exec would be told by another clock.
+        let spec = &self.sandbox.0.settled.spec;
+        let waits = deadline.is_none() && self.cancel.is_none();
+        let same_clock = spec.namespaces.time != Namespace::New;
+        waits && same_clock && spec.process.init && plan.asks() && !plan.hands_anything()
     }
 
     /// The sandbox, with the CPU time of this call.

@@ -1,36 +1,37 @@
-//! Owns: a payload that runs: its streams, its end, the way from records to an [`Outcome`].
+//! Owns: a payload that runs: its streams, waiting for its end, ending it.
 //! Must not: start anything.
 //! Start at: [`Process`].
 
 mod capture;
+mod conclude;
 mod group;
+mod state;
 mod stdio;
 mod terminal;
+mod turn;
 mod watch;
 
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags};
 
 use crate::cancel::Canceller;
-use crate::changes::Change;
 use crate::kept::{KeptRoot, WrittenRoot};
-use crate::launch::{Failure, GRACE, Home, Kept, Message, Running, Silence, Told, until_gone, wait};
-use crate::outcome::{Ended, Facts, Outcome, Timings, Usage};
+use crate::launch::{GRACE, Home, Kept, Message, Running, until_gone, wait};
+use crate::outcome::Outcome;
 use crate::settle::Report;
-use crate::sys;
-use crate::wire::{self, RawUsage};
-use crate::{Error, ErrorKind, Result, Stage};
+use crate::{Error, ErrorKind, Result, Stage, sys, wire};
 
-use capture::Capture;
 pub use group::Samples;
+use state::State;
 pub use stdio::Stdio;
 pub(crate) use stdio::{Opened, open};
 pub use terminal::TerminalSize;
+use turn::Turn;
 
 /// A payload that was started. Dropping it kills its tree, unlike [`std::process::Child`]: the whole sandbox, or in a
 /// [`Session`](crate::Session) the payload and all its descendants.
@@ -60,54 +61,6 @@ pub(crate) struct Root {
     pub keep: bool,
 }
 
-/// One thread at a time waits for init; the others wait for their turn, each no longer than it said.
-#[derive(Debug, Default)]
-struct Turn {
-    state: Mutex<TurnState>,
-    free: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct TurnState {
-    taken: bool,
-    /// How many wait for it: to wake nobody is a call of the kernel, too.
-    waiting: usize,
-}
-
-/// Given back when it is dropped.
-struct Taken<'a>(&'a Turn);
-
-impl Turn {
-    /// None: `deadline` (CLOCK_MONOTONIC nanoseconds) passed while another thread had the turn.
-    fn take(&self, deadline: Option<u64>) -> Option<Taken<'_>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.taken {
-            let left = deadline.map(|deadline| Duration::from_nanos(deadline.saturating_sub(sys::monotonic())));
-            if left == Some(Duration::ZERO) {
-                return None;
-            }
-            state.waiting += 1;
-            state = match left {
-                None => self.free.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => self.free.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-            state.waiting -= 1;
-        }
-        state.taken = true;
-        Some(Taken(self))
-    }
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.taken = false;
-        if state.waiting > 0 {
-            self.0.free.notify_all();
-        }
-    }
-}
-
 /// What the host itself watches.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
@@ -126,75 +79,6 @@ pub(crate) struct Streams {
     pub stdin: Option<PipeWriter>,
     pub stdout: Option<PipeReader>,
     pub stderr: Option<PipeReader>,
-}
-
-/// What the records have said so far.
-#[derive(Debug, Default)]
-struct State {
-    exit: Option<Exit>,
-    end: Option<End>,
-    /// Of a tree that was killed.
-    usage: Option<RawUsage>,
-    /// Whether its exec may still fail.
-    unproven: bool,
-    /// Nothing was executed.
-    failure: Option<Failure>,
-    lost: bool,
-    captured: [Capture; 2],
-    outcome: Option<Outcome>,
-    /// It was told that the caller cancelled it.
-    cancelled: bool,
-    /// It was told to end, and nobody wants to wait for that.
-    abandoned: bool,
-}
-
-#[derive(Debug)]
-struct Exit {
-    status: i32,
-    usage: RawUsage,
-    time: u64,
-    complete: bool,
-    free: bool,
-    executed: Option<u64>,
-}
-
-#[derive(Debug)]
-struct End {
-    cause: u32,
-    time: u64,
-    executed: Option<u64>,
-}
-
-impl State {
-    /// Whether everything that can be known is.
-    fn is_over(&self) -> bool {
-        self.end.is_some()
-            || self.lost
-            || self.failure.is_some()
-            || self.exit.as_ref().is_some_and(|exit| exit.complete)
-    }
-
-    fn take(&mut self, message: Result<Message, Silence>) {
-        match message {
-            Ok(Message::Exit { status, complete, free, usage, time, executed }) if self.exit.is_none() => {
-                self.exit = Some(Exit { status, usage, time, complete, free, executed });
-            }
-            Ok(Message::Usage { usage, .. }) => match &mut self.exit {
-                Some(exit) => {
-                    exit.usage = usage;
-                    exit.complete = true;
-                }
-                None => self.usage = Some(usage),
-            },
-            Ok(Message::End { cause, time, executed }) => self.end = Some(End { cause, time, executed }),
-            Ok(Message::Fail { op, errno, present }) if self.unproven && self.exit.is_none() => {
-                self.failure = Some(Failure { op, errno, present });
-            }
-            // Nothing else is said after the exec: whoever says it is not our init.
-            Ok(_) | Err(Silence::Closed | Silence::Garbled | Silence::Failed(_)) => self.lost = true,
-            Err(Silence::Timeout | Silence::Cancelled) => {}
-        }
-    }
 }
 
 /// How long streams are read on after everything inside is dead: only a holder outside of the sandbox keeps them open.
@@ -249,18 +133,24 @@ impl Process {
     /// # Errors
     /// Kind `lost` when init died before it could tell how the payload ended.
     pub fn wait(&self) -> Result<Outcome> {
-        self.wait_until(None).map(|outcome| outcome.unwrap_or_else(|| unreachable_outcome(self)))
+        loop {
+            if let Some(outcome) = self.wait_until(None)? {
+                return Ok(outcome);
+            }
+        }
     }
 
     /// Waits for the end and gives the one outcome away: what was captured is not copied.
     pub(crate) fn into_outcome(self) -> Result<Outcome> {
-        self.ended_by(None)?;
-        let mut state = self.state();
-        // It has told everything: dropping it need not kill.
-        state.abandoned = true;
-        let outcome = state.outcome.take();
-        drop(state);
-        Ok(outcome.unwrap_or_else(|| unreachable_outcome(&self)))
+        loop {
+            self.ended_by(None)?;
+            let mut state = self.state();
+            // It has told everything: dropping it need not kill.
+            state.abandoned = true;
+            if let Some(outcome) = state.outcome.take() {
+                return Ok(outcome);
+            }
+        }
     }
 
     /// Waits at most `timeout`; `None` when the payload runs on. This does not kill: `limits.wall_time` and
@@ -369,19 +259,6 @@ impl Process {
         self.state().outcome.as_ref()?;
         let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
         root.take_if(|root| root.keep).map(|root| KeptRoot::new(root.written))
-    }
-
-    /// What was changed, listed before the root goes, and what the report says if that was not possible.
-    fn changes(&self, report: &mut Arc<Report>) -> Option<Vec<Change>> {
-        let mut kept = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        let root = kept.as_ref()?;
-        if let (true, Home::Sandbox(held)) = (root.written.is_claimed(), &self.running.home) {
-            // Whoever uses the directory next must find it unmounted.
-            until_gone(&held.keeper, sys::monotonic() + GRACE);
-        }
-        let listed = root.written.changes();
-        kept.take_if(|root| !root.keep);
-        listed.map_err(|error| Arc::make_mut(report).degraded("changes", "listed", "unknown", &error.to_string())).ok()
     }
 
     // -- waiting --------------------------------------------------------------------------------------------------------
@@ -494,146 +371,6 @@ impl Process {
         let mut polled = polled.iter();
         fds.map(|fd| fd.is_some() && polled.next().is_some_and(|fd| fd.any().unwrap_or(true)))
     }
-
-    /// Whether its session was closed, and everything inside killed with it.
-    fn is_orphan(&self) -> bool {
-        matches!(&self.running.home, Home::Session(live) if live.is_closed())
-    }
-
-    /// Whether its session has used up the CPU time of all its payloads.
-    fn is_of_a_spent_session(&self) -> bool {
-        matches!(&self.running.home, Home::Session(live) if live.has_used_its_cpu_time())
-    }
-
-    /// From what was said to what is told.
-    fn conclude(&self, state: &mut State) -> Result<Outcome> {
-        let now = sys::monotonic();
-        let running = &self.running;
-        let told = [state.exit.as_ref().map(|exit| exit.executed), state.end.as_ref().map(|end| end.executed)];
-        let executed = told.into_iter().flatten().fold(running.executed, Option::or);
-        if let Some(unproven) = &running.unproven {
-            let told = match (state.cancelled, running.link.is_dismissed()) {
-                (true, _) => Told::Cancelled,
-                (_, true) => Told::Killed,
-                _ => Told::Nothing,
-            };
-            let judged = unproven.verdict(state.failure, told, executed);
-            match &running.home {
-                // Without a word of the keeper's nothing is known.
-                Home::Sandbox(held) => {
-                    let ended = state.end.as_ref().filter(|_| executed.is_none());
-                    held.was_set_up(judged, ended.map(|end| end.cause))?;
-                }
-                Home::Session(_) => judged?,
-            }
-        }
-        let killed_at = state.end.as_ref().map(|end| end.time);
-        let (ended, status, usage, over_at) = match (&state.exit, &state.end) {
-            (Some(exit), _) => {
-                let usage = Usage::from_rusage(&exit.usage).or(self.group_usage());
-                (self.why(exit, &usage), Some(exit.status), usage, exit.time)
-            }
-            (None, Some(end)) => {
-                let ended = match end.cause {
-                    wire::CAUSE_CPU_TIME => Ended::CpuTime,
-                    // With `oom_group` PID 1 goes too.
-                    wire::CAUSE_NONE if self.running.oom_kills() > Some(0) => Ended::Memory,
-                    wire::CAUSE_WALL_TIME => Ended::WallTime,
-                    wire::CAUSE_CANCELLED => Ended::Cancelled,
-                    wire::CAUSE_OUTPUT => Ended::Output,
-                    wire::CAUSE_KILLED => Ended::Killed,
-                    // PID 1 was killed from outside and its namespace with it.
-                    _ => Ended::Killed,
-                };
-                let usage = state.usage.as_ref().map(Usage::from_rusage).unwrap_or_default().or(self.group_usage());
-                (ended, None, usage, end.time)
-            }
-            (None, None) if self.running.oom_kills() > Some(0) => (Ended::Memory, None, self.group_usage(), now),
-            (None, None) if self.is_orphan() || running.is_killed_with_all() => {
-                (Ended::Killed, None, Usage::default(), now)
-            }
-            (None, None) if self.is_of_a_spent_session() => (Ended::CpuTime, None, Usage::default(), now),
-            (None, None) => {
-                return Err(Error::new(
-                    ErrorKind::Lost,
-                    Stage::Supervise,
-                    "init died before it could tell how the payload ended",
-                )
-                .with_hint("something killed it: the out-of-memory killer or an operator"));
-            }
-        };
-        let executed = executed.unwrap_or(over_at);
-        let span = |from: u64, to: u64| Duration::from_nanos(to.saturating_sub(from));
-        let limit = match ended {
-            Ended::WallTime => self.limits.wall_time.map(|time| format!("{time:?}")),
-            Ended::CpuTime => self.limits.cpu_time.map(|time| format!("{time:?}")),
-            Ended::Memory => self.limits.memory.map(|bytes| format!("{bytes} bytes")),
-            Ended::Output => Some(format!("{} bytes", self.limits.output)),
-            _ => None,
-        };
-        let mut report = Arc::clone(&self.report);
-        let changes = self.changes(&mut report);
-        let [stdout, stderr] = &mut state.captured;
-        Ok(Outcome::new(Facts {
-            ended,
-            status,
-            usage,
-            timings: Timings {
-                setup: span(running.called, executed),
-                payload: span(executed, over_at),
-                teardown: span(killed_at.unwrap_or(over_at), now),
-            },
-            duration: span(running.called, now),
-            report,
-            stdout: stdout.finish(),
-            stderr: stderr.finish(),
-            limit,
-            changes,
-        }))
-    }
-
-    /// Of a payload that ended by itself: RLIMIT_CPU, where it stands for `limits.cpu_time`, ends with SIGXCPU, and one
-    /// second later with SIGKILL. The counter decides, not the signal.
-    ///
-    /// SIGKILL that nobody of us has sent, in a group where the out-of-memory killer was: that is `memory`.
-    fn why(&self, exit: &Exit, usage: &Usage) -> Ended {
-        if !libc::WIFSIGNALED(exit.status) {
-            return Ended::Exited;
-        }
-        if libc::WTERMSIG(exit.status) == libc::SIGKILL
-            && usage.oom_kills > Some(0)
-            && !self.killed.load(Ordering::Relaxed)
-        {
-            return Ended::Memory;
-        }
-        // RLIMIT_CPU goes by sampled ticks, which run ahead of the exact time under load (0.8 s told for 1 s counted).
-        let share = match libc::WTERMSIG(exit.status) {
-            libc::SIGXCPU => 0.5,
-            libc::SIGKILL => 1.0,
-            _ => return Ended::Signaled,
-        };
-        let used = usage.cpu_user.unwrap_or(0.0) + usage.cpu_system.unwrap_or(0.0);
-        match self.limits.cpu_time.filter(|_| self.limits.cpu_by_rlimit) {
-            Some(limit) if used >= limit.as_secs_f64() * share => Ended::CpuTime,
-            _ => Ended::Signaled,
-        }
-    }
-}
-
-/// `wait` without a deadline returns only with an outcome; this keeps that out of the type without a panic.
-fn unreachable_outcome(process: &Process) -> Outcome {
-    Outcome::new(Facts {
-        ended: Ended::Killed,
-        status: None,
-        usage: Usage::default(),
-        timings: Timings::default(),
-        duration: Duration::ZERO,
-        report: Arc::clone(&process.report),
-        stdout: None,
-        stderr: None,
-        limit: None,
-        changes: None,
-    })
 }
 
 /// The payload's pidfd: readable when the payload has ended.
