@@ -34,7 +34,7 @@ pub fn exec(matches: &ArgMatches) -> Result<u8> {
 type Describe = fn(&ArgMatches) -> Result<(Sandbox, Live)>;
 
 fn carry_out(matches: &ArgMatches, describe: Describe) -> Result<u8> {
-    let mut signals = Signals::block(matches.get_flag("tty"))?;
+    let mut signals = Signals::block()?;
     let report = matches.get_one::<PathBuf>("report").map(|path| Destination::new(path)).transpose()?;
     let ended = payload(matches, describe, &mut signals);
     let written = report.map_or(Ok(()), |report| report.write(fields(&ended)?));
@@ -73,12 +73,15 @@ fn payload(matches: &ArgMatches, describe: Describe, signals: &mut Signals) -> R
         ));
     }
     let command = describe::payload(&sandbox, matches).keep_root(commit.is_some());
-    let tty = matches.get_flag("tty");
+    let tty = matches.get_flag("tty") || sandbox.config().process.terminal == Some(true);
     if tty && limit.is_some() {
         return Err(tell::refused(
             "what is printed on a terminal is not counted",
-            "leave out either --tty or limits.output",
+            "leave out either --tty (process.terminal) or limits.output",
         ));
+    }
+    if tty {
+        signals.block_with_terminal()?;
     }
     let command =
         if tty { with_terminal(command, sandbox.config()) } else { Limit::apply(limit, command.stdin(Stdio::Inherit)) };

@@ -37,23 +37,32 @@ const TWICE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Signals {
     pending: SignalFd,
+    set: SigSet,
     interrupted: Option<Instant>,
+}
+
+fn failed(errno: nix::Error) -> pinfold::Error {
+    tell::failed("could not get the signals", &errno.into())
 }
 
 impl Signals {
     /// init clears the mask again for the payload, so that nothing of this is inherited.
-    pub fn block(terminal: bool) -> Result<Self> {
-        let more: &[Signal] = if terminal { &WITH_TERMINAL } else { &[] };
-        let mut set: SigSet = FORWARDED.iter().chain(more).copied().collect();
+    pub fn block() -> Result<Self> {
+        let mut set: SigSet = FORWARDED.into_iter().collect();
         // nohup(1). INT and QUIT, which a shell without job control ignores for what it starts with `&`, can still be
         // sent by hand.
         if is_ignored(Signal::SIGHUP) {
             set.remove(Signal::SIGHUP);
         }
-        let failed = |errno: nix::Error| tell::failed("could not get the signals", &errno.into());
         set.thread_block().map_err(failed)?;
         let pending = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
-        Ok(Self { pending, interrupted: None })
+        Ok(Self { pending, set, interrupted: None })
+    }
+
+    /// Those of a terminal, too.
+    pub fn block_with_terminal(&mut self) -> Result<()> {
+        self.set.extend(WITH_TERMINAL);
+        self.set.thread_block().and_then(|()| self.pending.set_mask(&self.set)).map_err(failed)
     }
 
     /// Passes on what has come. Never waits.

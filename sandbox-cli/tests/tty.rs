@@ -221,6 +221,19 @@ fn without_a_terminal_the_input_is_typed() {
 }
 
 #[test]
+fn a_config_gives_a_terminal_as_well() {
+    let kit = Kit::new();
+    let mut command =
+        kit.command(["run", "--set", "process.terminal=true", "--", "sh", "-c", "tty; read x; echo got $x; exit 4"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    std::io::Write::write_all(&mut child.stdin.take().expect("piped"), b"a\n").expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("/dev/pts/0\r\n") && text.contains("got a\r\n"), "{text}");
+}
+
+#[test]
 fn a_terminal_and_counted_output_exclude_each_other() {
     let kit = Kit::new();
     let output = kit.command(["run", "--tty", "--output", "1M", "--", "true"]).output().expect("it runs");

@@ -3,6 +3,7 @@
 //! Start at: [`Command`].
 
 mod call;
+mod options;
 mod start;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cancel::Canceller;
-use crate::config::{CallOptions, EnvValue, IntoBytes, IntoDuration, TextOrNumber, User};
+use crate::config::{IntoBytes, IntoDuration};
 use crate::error::{Problems, Result, Stage};
 use crate::kept::KeptRoot;
 use crate::launch::Live;
@@ -23,6 +24,7 @@ use crate::process::{Process, Stdio, TerminalSize};
 use crate::sandbox::Sandbox;
 use crate::{Error, ErrorKind, sys};
 
+use options::above_zero;
 pub(crate) use start::joined_namespaces;
 
 /// A payload to start, like [`std::process::Command`].
@@ -162,7 +164,8 @@ impl Command {
         self
     }
 
-    /// Lowers a resource limit (`nofile`, `fsize`, ..; getrlimit(2)). One that is higher than the sandbox's stays there.
+    /// Lowers a resource limit (`nofile`, `fsize`, ..; getrlimit(2)), the soft and the hard one. Higher than the sandbox's, or where that
+    /// has none than this process's soft one, it stays there: a call can't have more than its sandbox.
     pub fn rlimit(mut self, name: impl Into<String>, value: u64) -> Self {
         self.rlimits.push((name.into(), value));
         self
@@ -170,9 +173,9 @@ impl Command {
 
     /// Bounds the whole call, counted from its start; the lower of this and `limits.wall_time` counts.
     pub fn timeout(mut self, timeout: impl IntoDuration) -> Self {
-        match timeout.into_duration().get() {
+        match above_zero(&timeout.into_duration()) {
             Ok(timeout) => self.timeout = Some(timeout),
-            Err(error) => self.problems.add("timeout", error.to_string()),
+            Err(message) => self.problems.add("timeout", message),
         }
         self
     }
@@ -183,10 +186,9 @@ impl Command {
     /// (`limits.payload_groups` makes one) has only RLIMIT_CPU per process for it, where `compat.prefer` has
     /// `limits.cpu_time`; else the call is refused. `limits.cpu_time` bounds the whole session.
     pub fn cpu_time(mut self, time: impl IntoDuration) -> Self {
-        match time.into_duration().get() {
-            Ok(time) if time.is_zero() => self.problems.add("cpu_time", "must be more than 0"),
+        match above_zero(&time.into_duration()) {
             Ok(time) => self.cpu_time = Some(time),
-            Err(error) => self.problems.add("cpu_time", error.to_string()),
+            Err(message) => self.problems.add("cpu_time", message),
         }
         self
     }
@@ -210,62 +212,6 @@ impl Command {
         match bytes.into_bytes().get() {
             Ok(bytes) => self.output = Some(bytes),
             Err(error) => self.problems.add("output", error.to_string()),
-        }
-        self
-    }
-
-    /// All that is in `options`, over what was set before: for front ends that have options as data.
-    pub fn options(mut self, options: &CallOptions) -> Self {
-        if options.env_clear == Some(true) {
-            self = self.env_clear();
-        }
-        for (name, value) in &options.env {
-            self = match value {
-                EnvValue::Set(value) => self.env(name, value),
-                EnvValue::Unset => self.env_remove(name),
-            };
-        }
-        if let Some(cwd) = &options.cwd {
-            self = self.cwd(cwd);
-        }
-        if let Some(timeout) = &options.timeout {
-            self = self.timeout(timeout.clone());
-        }
-        if let Some(time) = &options.cpu_time {
-            self = self.cpu_time(time.clone());
-        }
-        if let Some(output) = &options.output {
-            self = self.output_limit(output.clone());
-        }
-        if let Some(nice) = options.nice {
-            self = self.nice(nice);
-        }
-        let user = match &options.user {
-            Some(TextOrNumber::Number(uid)) => Some(Ok(User::from(*uid))),
-            Some(TextOrNumber::Text(text)) => Some(User::try_from(text.as_str())),
-            None => None,
-        };
-        match user {
-            Some(Ok(user)) => {
-                let gid = user.gid.unwrap_or(self.sandbox.0.settled.spec.identity.gid);
-                self = self.user(user.uid, gid);
-            }
-            Some(Err(error)) => self.problems.add("user", error.to_string()),
-            None => {}
-        }
-        match &options.umask {
-            Some(TextOrNumber::Number(mask)) => self = self.umask(*mask),
-            Some(TextOrNumber::Text(text)) => match u32::from_str_radix(text, 8) {
-                Ok(mask) => self = self.umask(mask),
-                Err(_) => self.problems.add("umask", format!("must be octal digits such as \"0022\", got {text:?}")),
-            },
-            None => {}
-        }
-        for (name, value) in &options.rlimits {
-            match value.get() {
-                Ok(value) => self = self.rlimit(name, value),
-                Err(error) => self.problems.add(format!("rlimits.{name}"), error.to_string()),
-            }
         }
         self
     }
@@ -312,8 +258,8 @@ impl Command {
         }
     }
 
-    /// Keeps the changed root after the end, for [`output_kept`](Self::output_kept) and
-    /// [`Process::take_kept_root`]. Needs an overlay. Default: no.
+    /// Keeps the changed root after the end, for [`Process::take_kept_root`] ([`output_kept`](Self::output_kept) does so by itself; what
+    /// returns an outcome alone refuses). Needs an overlay. Default: no.
     pub fn keep_root(mut self, keep: bool) -> Self {
         self.keep_root = keep;
         self
@@ -346,7 +292,7 @@ impl Command {
     /// # Errors
     /// Nothing ran: see [`ErrorKind`](crate::ErrorKind). A payload that fails is an `Outcome`.
     pub fn output(self) -> Result<Outcome> {
-        self.start(Defaults::Captured, Watched::ByUs)?.into_outcome()
+        self.without_root().start(Defaults::Captured, Watched::ByUs)?.into_outcome()
     }
 
     /// As [`output`](Self::output), and hands over the changed root, kept. An [`Outcome`] is plain data; a [`KeptRoot`]
@@ -363,12 +309,24 @@ impl Command {
         Ok((outcome, kept))
     }
 
+    /// What returns an outcome alone has nobody to give a kept root to.
+    pub(crate) fn without_root(mut self) -> Self {
+        if self.keep_root && self.session.is_none() {
+            self.problems.add_with_hint(
+                "keep_root",
+                "nobody would have the root",
+                "use output_kept, or spawn and take_kept_root",
+            );
+        }
+        self
+    }
+
     /// Runs it to its end in a fresh sandbox, with standard output and error inherited unless they were set.
     ///
     /// # Errors
     /// As [`output`](Self::output).
     pub fn status(self) -> Result<Outcome> {
-        self.start(Defaults::Inherited, Watched::ByUs)?.into_outcome()
+        self.without_root().start(Defaults::Inherited, Watched::ByUs)?.into_outcome()
     }
 
     /// Starts it in a fresh sandbox, with standard output and error inherited unless they were set. Returns when the

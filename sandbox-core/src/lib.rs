@@ -56,7 +56,7 @@
 //!   a process that runs ([`enter()`])
 //!
 //! Linux 5.14 or newer, x86-64 or aarch64. Cargo features: `cgroups` (default), limits by control groups; `schema`, the JSON Schema
-//! of a config; `tokio`, the calls as futures. A sandbox shares the host's kernel: the threat model in the
+//! of a config; `tokio`, the calls as futures; `tracing`, events for a subscriber. A sandbox shares the host's kernel: the threat model in the
 //! repository's `docs` says what that means.
 #![warn(missing_docs)]
 
@@ -93,6 +93,7 @@ mod settle;
 mod spec;
 mod sys;
 mod systemd;
+mod trace;
 #[path = "../wire/mod.rs"]
 #[allow(dead_code)]
 mod wire;

@@ -1,6 +1,7 @@
 //! Owns: sandboxes that are set up before they are needed.  Must not: start a payload itself, or have a thread.
 //! Start at: [`Pool`].
 
+use std::borrow::Borrow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -66,12 +67,12 @@ impl Pool {
     ///
     /// # Errors
     /// Kind `config` for any other size; otherwise as [`Sandbox::open`].
-    pub fn new(sandbox: &Sandbox, size: usize) -> Result<Self> {
+    pub fn new(sandbox: impl Borrow<Sandbox>, size: usize) -> Result<Self> {
         if !(1..=MOST).contains(&size) {
             let message = format!("a pool has 1 to {MOST} sandboxes, got {size}");
             return Err(Error::new(ErrorKind::Config, Stage::Validate, message).with_origin("size"));
         }
-        let pool = Self { sandbox: sandbox.clone(), size, state: Mutex::default() };
+        let pool = Self { sandbox: sandbox.borrow().clone(), size, state: Mutex::default() };
         pool.fill()?;
         Ok(pool)
     }

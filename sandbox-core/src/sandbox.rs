@@ -18,8 +18,8 @@ use crate::plan::{self, Base, Filter, Plan, compile_base, compile_session, compi
 use crate::rootfs::facts::{self, Facts};
 use crate::session::Session;
 use crate::settle::{Report, Settled, settle};
-use crate::spec::{BindSource, MountKind, Seccomp, validate};
-use crate::{Error, ErrorKind};
+use crate::spec::{BindSource, MountKind, Seccomp, examine, validate};
+use crate::{Error, ErrorKind, trace};
 
 /// A sandbox, checked and ready to use. Nothing runs yet. Cheap to clone, `Send + Sync`, immutable.
 ///
@@ -112,6 +112,7 @@ impl Sandbox {
         if let Some(filter) = filter.as_ref().filter(|filter| !filter.notes.is_empty()) {
             settled.report.enforced("security.seccomp", format!("{} ({})", filter.name, filter.notes.join("; ")));
         }
+        trace::settled(&settled.report);
         let late = settled
             .spec
             .mounts
@@ -257,9 +258,7 @@ impl SandboxBuilder {
             return Ok(config);
         }
         // The rest is checked as well, so that everything is told at once.
-        if let Err(error) = validate(&config, Path::new("/")) {
-            problems.adopt_unrelated(&error);
-        }
+        problems.adopt_unrelated(examine(&config, Path::new("/")).1);
         Err(problems.into())
     }
 }

@@ -46,6 +46,47 @@ int main(int argc, char **argv) {
 "#;
 
 #[test]
+fn usage_can_be_asked_for_while_somebody_waits() {
+    let _leaks = Leaks::watch();
+    let process = sh("sleep 600").spawn().unwrap();
+    std::thread::scope(|threads| {
+        let waiting = threads.spawn(|| process.wait().unwrap());
+        // It may not be there yet; as long as it waits, nothing is lost by asking often.
+        for _ in 0..50 {
+            assert!(process.usage().unwrap().cpu_user.is_some(), "of the payload as it runs");
+            assert!(process.take_kept_root().is_none());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!waiting.is_finished(), "usage has waited for the end");
+        process.kill().unwrap();
+        assert_eq!(waiting.join().unwrap().ended(), Ended::Killed);
+    });
+}
+
+#[test]
+fn a_call_has_no_more_than_its_sandbox() {
+    let _leaks = Leaks::watch();
+    let ask = |sandbox: &Sandbox, wanted: u64| {
+        let command = sandbox.command("sh").args(["-c", "ulimit -n; ulimit -Hn"]).rlimit("nofile", wanted);
+        command.output().unwrap().text()
+    };
+    let (here, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    assert_eq!(ask(&plain(), 1 << 40), format!("{here}\n{here}\n"), "what holds here");
+    assert_eq!(ask(&plain(), 64), "64\n64\n");
+    let limited = Sandbox::builder().set("limits.rlimits.nofile=96").build().unwrap();
+    assert_eq!(ask(&limited, 128), "96\n96\n", "what the sandbox has");
+    assert_eq!(ask(&limited, 64), "64\n64\n");
+}
+
+#[test]
+fn a_call_without_time_is_refused() {
+    let _leaks = Leaks::watch();
+    let error = plain().command("true").timeout(Duration::ZERO).cpu_time(Duration::ZERO).output().unwrap_err();
+    let keys: Vec<&str> = error.report().problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!((error.kind(), keys.as_slice()), (ErrorKind::Config, ["cpu_time", "timeout"].as_slice()), "{error}");
+}
+
+#[test]
 fn exit_codes() {
     let _leaks = Leaks::watch();
     let sandbox = plain();

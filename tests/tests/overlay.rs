@@ -235,6 +235,29 @@ fn two_sandboxes_can_not_use_one_directory_for_their_changes() {
 }
 
 #[test]
+fn a_root_that_nobody_would_have_is_not_kept() {
+    let _leaks = Leaks::watch();
+    let sandbox = Sandbox::builder().set("rootfs.overlay=memory").build().expect("a sandbox");
+    let error = sandbox.command("true").keep_root(true).output().expect_err("an outcome alone");
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.to_string().contains("output_kept"), "{error}");
+    let process = sandbox.command("true").keep_root(true).spawn().expect("runs");
+    process.wait().expect("ends");
+    assert!(process.take_kept_root().is_some());
+}
+
+#[test]
+fn a_change_in_json_has_an_octal_mode() {
+    let _leaks = Leaks::watch();
+    let sandbox = Sandbox::builder().set("rootfs.overlay=memory").set("identity.uid=0").build().expect("a sandbox");
+    let outcome = sandbox.command("sh").args(["-c", "echo a > /a; chmod 4640 /a"]).output().expect("runs");
+    let json = serde_json::to_value(&outcome).expect("json");
+    assert_eq!(json["changes"][0]["mode"], "4640", "{json}");
+    let again: pinfold::Outcome = serde_json::from_value(json).expect("an outcome");
+    assert_eq!(again.changes(), outcome.changes());
+}
+
+#[test]
 fn a_killed_host_leaves_its_kept_changes_usable() {
     let _leaks = Leaks::watch();
     let directory = scratch();

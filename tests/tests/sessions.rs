@@ -182,7 +182,7 @@ fn an_outcome_tells_the_same_whether_or_not_the_exec_was_waited_for() {
             let error = if spawned { missing.spawn().map(drop) } else { missing.status().map(drop) };
             assert_eq!(error.expect_err("there is none").kind(), ErrorKind::ProgramNotFound, "{spawned}");
         }
-        let late = session.command("true").timeout(Duration::ZERO);
+        let late = session.command("true").timeout(Duration::from_nanos(1));
         let error = if spawned { late.spawn().map(drop) } else { late.status().map(drop) };
         assert_eq!(error.expect_err("it is too late").kind(), ErrorKind::Timeout, "{spawned}");
     }

@@ -34,7 +34,8 @@ pub struct Change {
     pub kind: FileKind,
     /// Bytes of a regular file, or of a link's text; else 0.
     pub size: u64,
-    /// The permission bits, with set-user-ID and the like.
+    /// The permission bits, with set-user-ID and the like. In JSON an octal string, `"0644"`.
+    #[serde(serialize_with = "write_mode", deserialize_with = "read_mode")]
     pub mode: u32,
     /// Of something modified: its owner, mode or extended attributes are others, its content is the same.
     pub metadata_only: bool,
@@ -150,6 +151,15 @@ impl Ids {
 enum WrittenPath {
     Text(String),
     Bytes(Vec<u8>),
+}
+
+fn write_mode<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{mode:04o}"))
+}
+
+fn read_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    u32::from_str_radix(&text, 8).map_err(|_| serde::de::Error::custom("must be an octal string such as \"0644\""))
 }
 
 fn write_path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::Result;
 use crate::error::Problems;
 use crate::plan::Call;
 use crate::process::TerminalSize;
 use crate::spec::{BindSource, GuestPath, JoinTarget, MountKind, Namespace, Rlimit};
 
+use crate::{Result, sys};
+
 use super::Command;
+use super::options::{in_nice_range, is_umask, rlimit};
 
 impl Command {
     /// The call, merged with the sandbox's defaults. Every problem at once.
@@ -34,18 +36,18 @@ impl Command {
         }
         let mut rlimits = Vec::new();
         for (name, value) in &self.rlimits {
-            match Rlimit::by_name(name) {
-                Some(rlimit) => rlimits.push((rlimit, *value)),
-                None => problems.add(format!("rlimits.{name}"), "there is no such resource limit (getrlimit(2))"),
+            match rlimit(name) {
+                Ok(rlimit) => rlimits.push((rlimit, self.lowered(rlimit, *value))),
+                Err(message) => problems.add(format!("rlimits.{name}"), message),
             }
         }
         let umask = self.umask.unwrap_or(spec.process.umask);
-        if umask > 0o777 {
-            problems.add("umask", format!("must be at most 0o777, got {umask:#o}"));
+        if let Err(message) = is_umask(umask) {
+            problems.add("umask", message);
         }
         let nice = self.nice.or(spec.process.nice);
-        if let Some(nice) = nice.filter(|nice| !(-20..=19).contains(nice)) {
-            problems.add("nice", format!("must be between -20 and 19, got {nice}"));
+        if let Some(Err(message)) = nice.map(in_nice_range) {
+            problems.add("nice", message);
         }
         let (uid, gid) = self.user.unwrap_or((spec.identity.uid, spec.identity.gid));
         if let (Some(maps), true) = (&self.sandbox.0.settled.maps, self.user.is_some()) {
@@ -91,6 +93,13 @@ impl Command {
             nice,
             rlimits,
         })
+    }
+
+    /// Not above what holds here, where the sandbox has no limit of its own.
+    fn lowered(&self, rlimit: Rlimit, value: u64) -> u64 {
+        let limited = self.sandbox.0.settled.rlimits.iter().any(|(own, _)| own.resource == rlimit.resource);
+        let here = if limited { None } else { sys::soft_limit(rlimit.resource) };
+        here.map_or(value, |here| here.min(value))
     }
 
     pub(super) fn wanted_terminal(&self) -> Option<TerminalSize> {

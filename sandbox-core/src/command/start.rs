@@ -14,12 +14,21 @@ use crate::rootfs::facts::{self, Facts};
 use crate::sandbox::{Attached, Sandbox};
 use crate::settle::Group;
 use crate::spec::{BindSource, JoinTarget, MountKind, Namespace, Overflow, Spec};
-use crate::{Error, Result, fds, sys};
+use crate::{Error, Result, fds, sys, trace};
 
 use super::{Command, Defaults, Watched};
 
 impl Command {
-    pub(crate) fn start(mut self, defaults: Defaults, watched: Watched) -> Result<Process> {
+    pub(crate) fn start(self, defaults: Defaults, watched: Watched) -> Result<Process> {
+        let in_session = self.session.is_some();
+        let process = self.begin(defaults, watched).inspect_err(trace::failed)?;
+        if process.was_executed() {
+            trace::started(in_session);
+        }
+        Ok(process)
+    }
+
+    fn begin(mut self, defaults: Defaults, watched: Watched) -> Result<Process> {
         let called = sys::monotonic();
         self.sandbox = self.bounded()?;
         let (grouped, clocked) = (self.is_grouped(), self.is_clocked());

@@ -1,5 +1,5 @@
 //! Owns: what one call may say beside its program and streams, as plain data for front ends with keyword arguments.
-//! Must not: apply it (`Command::options` does).
+//! Must not: read or apply it (`command/options.rs` does).
 //! Start at: [`CallOptions`].
 
 use std::collections::BTreeMap;
@@ -9,11 +9,9 @@ use std::path::PathBuf;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::document::Document;
-use super::options::{Names, unplace};
+use super::options::Names;
 use super::values::{Bytes, RlimitValue, Timespan};
 use super::{EnvValue, or_default};
-use crate::error::Result as Checked;
 
 /// The options of one call, with the names they have in every language.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -81,16 +79,6 @@ impl<'de> Deserialize<'de> for TextOrNumber {
 }
 
 impl CallOptions {
-    /// Reads options from a JSON object.
-    ///
-    /// # Errors
-    /// Every problem at once: unknown names, wrong types.
-    pub fn from_json(json: &str) -> Checked<Self> {
-        let mut document = Document::from_json(json)?;
-        unplace(&mut document.root);
-        document.typed()
-    }
-
     /// The names of all options.
     pub fn names() -> &'static [&'static str] {
         let mut names = Names(&[]);
@@ -103,13 +91,6 @@ impl CallOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn unknown_names_and_wrong_types_are_told_together() {
-        let error = CallOptions::from_json(r#"{ "timeuot": 5, "user": [] }"#).expect_err("nonsense").to_string();
-        assert!(error.contains("did you mean \"timeout\"?"), "{error}");
-        assert!(error.contains("a string or a number"), "{error}");
-    }
 
     #[test]
     fn names_are_those_of_every_language() {

@@ -269,15 +269,7 @@ impl Document {
     }
 
     /// Gives the document the types of whatever it is.
-    pub(super) fn typed<T: DeserializeOwned>(&mut self) -> Result<T> {
-        let (value, problems) = self.typed_parts();
-        match value {
-            Some(value) => problems.into_result(value),
-            None => Err(problems.into()),
-        }
-    }
-
-    fn typed_parts<T: DeserializeOwned>(&mut self) -> (Option<T>, Problems) {
+    pub(super) fn typed_parts<T: DeserializeOwned>(&mut self) -> (Option<T>, Problems) {
         let mut problems = Problems::new(Stage::Parse);
         for _ in 0..MAX_PROBLEMS {
             match T::deserialize(De(&self.root)) {

@@ -41,6 +41,7 @@ pub use identity::{IdMapConfig, IdentityConfig, User};
 pub use limits::{IoLimit, IoLimitConfig, LimitsConfig, Overflow};
 pub use mounts::{FileContent, Mount, MountConfig, MountKind, MountSource};
 pub use namespaces::{Join, Namespace, NamespacesConfig, Network, NetworkConfig, NetworkMode, TimeNamespace};
+pub(crate) use options::read_options;
 pub use process::{CompatConfig, EnvValue, InitConfig, ProcessConfig};
 pub use rootfs::{Overlay, OverlayConfig, OverlayUpper, Propagation, Rootfs, RootfsConfig, RootfsKind};
 pub use security::{Keyring, Landlock, Seccomp, Securebits, SecurityConfig};

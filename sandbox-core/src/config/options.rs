@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::document::{Document, Entry, Node, Table, Value};
@@ -47,7 +47,12 @@ impl SandboxConfig {
                         None if shorthand.appends && !matches!(entry.node.value, Value::Table(_) | Value::Null) => {
                             problems.add(name, format!("must be {} or a list of them", shorthand.value));
                         }
-                        None => place(table, shorthand, entry),
+                        None => {
+                            if let (Some(also), Value::Null) = (shorthand.also, &entry.node.value) {
+                                place(table, also, Node { value: Value::Null, ..Node::default() }.into());
+                            }
+                            place(table, shorthand.key, entry);
+                        }
                     },
                     (false, None) => {
                         let known = sections.iter().copied().chain(SHORTHANDS.iter().map(|shorthand| shorthand.name));
@@ -85,6 +90,13 @@ impl SandboxConfig {
     }
 }
 
+/// Reads options of a shape of their own: what could be read, and what is wrong with the rest. Err: they are no JSON.
+pub(crate) fn read_options<T: DeserializeOwned>(json: &str) -> Result<(Option<T>, Problems)> {
+    let mut document = Document::from_json(json)?;
+    unplace(&mut document.root);
+    Ok(document.typed_parts())
+}
+
 /// The short forms that a value consists of; `None` where it is what the shorthand's key takes.
 fn texts(value: &Value, appends: bool) -> Option<Vec<String>> {
     match value {
@@ -100,9 +112,9 @@ fn texts(value: &Value, appends: bool) -> Option<Vec<String>> {
     }
 }
 
-/// Puts a value where the shorthand's key is.
-fn place(table: &mut Table, shorthand: &Shorthand, entry: Entry) {
-    let mut names: Vec<&str> = shorthand.key.split('.').collect();
+/// Puts a value where a key is.
+fn place(table: &mut Table, key: &str, entry: Entry) {
+    let mut names: Vec<&str> = key.split('.').collect();
     let last = names.pop().unwrap_or_default();
     let mut table = table;
     for name in names {
@@ -127,7 +139,7 @@ fn put(table: &mut Table, name: String, entry: Entry) {
 }
 
 /// An object that a program made has no lines.
-pub(super) fn unplace(node: &mut Node) {
+fn unplace(node: &mut Node) {
     node.at = None;
     match &mut node.value {
         Value::List(list) => list.iter_mut().for_each(unplace),
@@ -226,6 +238,8 @@ mod tests {
         let above = base.with_options(r#"{ "pids": 8, "timeout": null, "env": { "B": null } }"#).expect("options");
         assert_eq!(above.limits.pids, Some(8));
         assert_eq!(above.limits.wall_time, None);
+        let user = config(r#"{ "user": "5:6" }"#).with_options(r#"{ "user": null }"#).expect("options");
+        assert_eq!((user.identity.uid, user.identity.gid), (None, None), "both are the user");
         assert_eq!(above.process.env["A"], "1".into());
         assert_eq!(above.process.env["B"], EnvValue::Unset);
     }

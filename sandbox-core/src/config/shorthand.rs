@@ -22,6 +22,8 @@ pub struct Shorthand {
     pub help: &'static str,
     /// Whether it adds to what is there, so that it may be given several times.
     pub appends: bool,
+    /// What null unsets beside `key`.
+    pub(crate) also: Option<&'static str>,
     apply: fn(&mut SandboxConfig, &str) -> Result<(), String>,
 }
 
@@ -34,6 +36,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "256M",
         help: "Memory of all processes together; units are powers of 1024",
         appends: false,
+        also: None,
         apply: |config, text| set(&mut config.limits.memory, text),
     },
     Shorthand {
@@ -43,6 +46,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "0",
         help: "Swap in addition to memory; 0 for none",
         appends: false,
+        also: None,
         apply: |config, text| set(&mut config.limits.swap, text),
     },
     Shorthand {
@@ -52,6 +56,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "64",
         help: "Number of processes and threads",
         appends: false,
+        also: None,
         apply: |config, text| {
             let pids: u64 = text.parse().map_err(|_| format!("must be a number such as 64, got {text:?}"))?;
             set(&mut config.limits.pids, pids)
@@ -64,6 +69,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "0.5",
         help: "How many CPUs' worth of time per time",
         appends: false,
+        also: None,
         apply: |config, text| {
             let cpus: Option<f64> = text.parse().ok().filter(|cpus: &f64| cpus.is_finite());
             let cpus = cpus.ok_or_else(|| format!("must be a number such as 0.5, got {text:?}"))?;
@@ -77,6 +83,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "5s",
         help: "How long the call may take, from its start; then the whole tree is killed",
         appends: false,
+        also: None,
         apply: |config, text| set(&mut config.limits.wall_time, text),
     },
     Shorthand {
@@ -86,6 +93,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "2s",
         help: "CPU time of the whole tree",
         appends: false,
+        also: None,
         apply: |config, text| set(&mut config.limits.cpu_time, text),
     },
     Shorthand {
@@ -95,6 +103,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "1M",
         help: "How many bytes of stdout, and of stderr, are captured",
         appends: false,
+        also: None,
         apply: |config, text| set(&mut config.limits.output, text),
     },
     Shorthand {
@@ -104,6 +113,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "system",
         help: "The root file system; a directory is written with a /",
         appends: false,
+        also: None,
         apply: |config, text| {
             let rootfs = RootfsConfig::try_from(text).map_err(|error| error.to_string())?;
             set_rootfs(config, rootfs);
@@ -117,6 +127,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "memory:64M",
         help: "A writable layer above the root, in memory or in a directory that is kept",
         appends: false,
+        also: None,
         apply: |config, text| {
             let overlay = OverlayConfig::try_from(text).map_err(|error| error.to_string())?;
             set(&mut config.rootfs.overlay, overlay)
@@ -129,6 +140,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "data:/data",
         help: "Show a file or directory of the host inside, writable",
         appends: true,
+        also: None,
         apply: |config, text| bind(config, text, false),
     },
     Shorthand {
@@ -138,6 +150,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "data:/data",
         help: "Show a file or directory of the host inside, read-only",
         appends: true,
+        also: None,
         apply: |config, text| bind(config, text, true),
     },
     Shorthand {
@@ -147,6 +160,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "/scratch:64M",
         help: "An empty directory in memory",
         appends: true,
+        also: None,
         apply: |config, text| {
             let mount = match text.rsplit_once(':') {
                 Some((target, size)) => MountConfig::tmpfs(target).size(size),
@@ -163,6 +177,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "none",
         help: "The network: a loopback interface alone, or that of the host",
         appends: false,
+        also: None,
         apply: |config, text| {
             config.network = NetworkConfig::try_from(text).map_err(|error| error.to_string())?;
             Ok(())
@@ -175,6 +190,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "1000:1000",
         help: "Who the payload is inside, by number",
         appends: false,
+        also: Some("identity.gid"),
         apply: |config, text| {
             let user = User::try_from(text).map_err(|error| error.to_string())?;
             set_user(config, user);
@@ -188,6 +204,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "LANG=C",
         help: "An environment variable",
         appends: true,
+        also: None,
         apply: |config, text| {
             let (name, value) = text.split_once('=').ok_or_else(|| format!("must be NAME=VALUE, got {text:?}"))?;
             config.process.env.insert(name.to_owned(), EnvValue::from(value));
@@ -201,6 +218,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "/tmp",
         help: "The working directory inside",
         appends: false,
+        also: None,
         apply: |config, text| set(&mut config.process.cwd, text),
     },
     Shorthand {
@@ -210,6 +228,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "box",
         help: "The host name inside",
         appends: false,
+        also: None,
         apply: |config, text| set(&mut config.hostname, text),
     },
     Shorthand {
@@ -219,6 +238,7 @@ pub const SHORTHANDS: &[Shorthand] = &[
         example: "default",
         help: "The filter of system calls; a profile is written with a /",
         appends: false,
+        also: None,
         apply: |config, text| {
             let seccomp = Seccomp::try_from(text).map_err(|error| error.to_string())?;
             set(&mut config.security.seccomp, seccomp)

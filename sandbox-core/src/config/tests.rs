@@ -297,6 +297,29 @@ fn all_problems_of_a_text_are_reported_at_once() {
 }
 
 #[test]
+fn what_is_wrong_by_itself_is_told_with_what_could_not_be_read() {
+    // A name that is unknown may be that of a limit that another one needs: of that nothing is said.
+    let text = "[limits]\nfoo = 1\nmemory = 'lots'\nwall_time = 'soon'\nmemory_high = '1G'\nuser = 1\n[process]\numask = '9'\n\
+        [security]\nlandlock = 'maybe'\ncapabilities = ['CAP_NOPE']\nsecurebits = ['x']\n[[mounts]]\nkind = 'bind'\n";
+    let error = crate::SandboxBuilder::from(crate::Document::from_toml(text).expect("a text")).into_config();
+    let keys: Vec<String> =
+        error.expect_err("nonsense").report().problems.iter().map(|problem| problem.key.clone()).collect();
+    let wanted = [
+        "limits.foo",
+        "limits.memory",
+        "limits.user",
+        "limits.wall_time",
+        "mounts[0].source",
+        "mounts[0].target",
+        "process.umask",
+        "security.capabilities[0]",
+        "security.landlock",
+        "security.securebits[0]",
+    ];
+    assert_eq!(keys, wanted);
+}
+
+#[test]
 fn size_and_nesting_are_limited() {
     let long = format!("# {}", "x".repeat(1 << 20));
     let error = SandboxConfig::from_toml(&long).expect_err("too long");

@@ -35,11 +35,13 @@ impl fmt::Display for Problem {
 pub struct Problems {
     stage: Stage,
     found: Vec<Problem>,
+    /// Those among them that are wrong whatever the other values are.
+    alone: BTreeSet<Problem>,
 }
 
 impl Problems {
     pub(crate) fn new(stage: Stage) -> Self {
-        Self { stage, found: Vec::new() }
+        Self { stage, found: Vec::new(), alone: BTreeSet::new() }
     }
 
     pub(crate) fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
@@ -63,20 +65,25 @@ impl Problems {
     /// Takes over what others are.
     pub(crate) fn extend(&mut self, others: Self) {
         self.found.extend(others.found);
+        self.alone.extend(others.alone);
     }
 
-    /// Takes over what another error has found, as far as it can't come of what was found before: a value that could not be
-    /// read is its default there.
-    pub(crate) fn adopt_unrelated(&mut self, error: &super::Error) {
+    /// The last one is wrong whatever the other values are.
+    pub(crate) fn last_stands_alone(&mut self) {
+        self.alone.extend(self.found.last().cloned());
+    }
+
+    /// Takes over what others are, as far as it can't come of what was found before: a value that could not be read is its
+    /// default there.
+    pub(crate) fn adopt_unrelated(&mut self, others: Self) {
         /// What other sections are measured by, shorthands among them.
         const MEASURES: [&str; 7] = ["config", "extends", "namespaces", "network", "overlay", "rootfs", "user"];
         let unread: BTreeSet<&str> = self.found.iter().map(|problem| section(&problem.key)).collect();
-        if MEASURES.iter().any(|section| unread.contains(section)) {
-            return;
-        }
-        let others = error.report().problems.iter().filter(|other| !unread.contains(section(&other.key)));
-        let others: Vec<Problem> = others.cloned().collect();
-        self.found.extend(others);
+        let measured = !MEASURES.iter().any(|section| unread.contains(section));
+        let Self { found, alone, .. } = others;
+        let unrelated = |other: &Problem| alone.contains(other) || (measured && !unread.contains(section(&other.key)));
+        let found: Vec<Problem> = found.into_iter().filter(unrelated).collect();
+        self.found.extend(found);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -21,7 +21,7 @@ impl Process {
     /// # Errors
     /// As [`wait`](Self::wait), once the payload has ended.
     pub fn usage(&self) -> Result<Usage> {
-        if let Some(outcome) = &self.state().outcome {
+        if let Some(outcome) = &*self.outcome() {
             return Ok(outcome.usage().clone());
         }
         if let Some(leaf) = self.own_leaf() {

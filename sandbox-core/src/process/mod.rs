@@ -24,7 +24,7 @@ use crate::kept::{KeptRoot, WrittenRoot};
 use crate::launch::{GRACE, Home, Kept, Message, Running, until_gone, wait};
 use crate::outcome::Outcome;
 use crate::settle::Report;
-use crate::{Error, ErrorKind, Result, Stage, sys, wire};
+use crate::{Error, ErrorKind, Result, Stage, sys, trace, wire};
 
 pub use group::Samples;
 use state::State;
@@ -48,7 +48,10 @@ pub struct Process {
     report: Arc<Report>,
     streams: Mutex<Streams>,
     turn: Turn,
+    /// Of whoever has the turn.
     state: Mutex<State>,
+    /// What came of it: there for everybody, also while somebody waits.
+    outcome: Mutex<Option<Outcome>>,
     cancel: Option<Canceller>,
     /// A SIGKILL was sent to the payload alone: then its death by one says nothing about memory.
     killed: AtomicBool,
@@ -96,16 +99,25 @@ impl Process {
     ) -> Self {
         let state = State { unproven: running.unproven.is_some(), ..State::default() };
         let (turn, state, killed) = (Turn::default(), Mutex::new(state), AtomicBool::new(false));
-        let (root, streams) = (Mutex::new(root), Mutex::new(streams));
-        let process = Self { running, kept, root, limits, report, streams, turn, state, cancel, killed };
+        let (root, streams, outcome) = (Mutex::new(root), Mutex::new(streams), Mutex::default());
+        let process = Self { running, kept, root, limits, report, streams, turn, state, outcome, cancel, killed };
         if let Some(printed) = process.printed() {
             process.streams().stdout = Some(printed);
         }
         process
     }
 
+    /// Whether that is known, and not told with its end.
+    pub(crate) fn was_executed(&self) -> bool {
+        self.running.executed.is_some()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outcome(&self) -> MutexGuard<'_, Option<Outcome>> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn streams(&self) -> MutexGuard<'_, Streams> {
@@ -144,10 +156,9 @@ impl Process {
     pub(crate) fn into_outcome(self) -> Result<Outcome> {
         loop {
             self.ended_by(None)?;
-            let mut state = self.state();
             // It has told everything: dropping it need not kill.
-            state.abandoned = true;
-            if let Some(outcome) = state.outcome.take() {
+            self.state().abandoned = true;
+            if let Some(outcome) = self.outcome().take() {
                 return Ok(outcome);
             }
         }
@@ -256,7 +267,7 @@ impl Process {
 
     /// The changed root of a command with [`keep_root`](crate::Command::keep_root), once: after the outcome.
     pub fn take_kept_root(&self) -> Option<KeptRoot> {
-        self.state().outcome.as_ref()?;
+        self.outcome().as_ref()?;
         let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
         root.take_if(|root| root.keep).map(|root| KeptRoot::new(root.written))
     }
@@ -264,16 +275,16 @@ impl Process {
     // -- waiting --------------------------------------------------------------------------------------------------------
 
     fn wait_until(&self, deadline: Option<u64>) -> Result<Option<Outcome>> {
-        Ok(if self.ended_by(deadline)? { self.state().outcome.clone() } else { None })
+        Ok(if self.ended_by(deadline)? { self.outcome().clone() } else { None })
     }
 
     /// Whether the outcome is there, which `deadline` bounds the waiting for.
     fn ended_by(&self, deadline: Option<u64>) -> Result<bool> {
         let Some(_turn) = self.turn.take(deadline) else { return Ok(false) };
-        let mut state = self.state();
-        if state.outcome.is_some() {
+        if self.outcome().is_some() {
             return Ok(true);
         }
+        let mut state = self.state();
         let mut streams = {
             let mut all = self.streams();
             // Nobody will write any more: a payload that reads its input to the end must see one.
@@ -291,8 +302,8 @@ impl Process {
             all.stderr = stderr;
             return Ok(false);
         }
-        let outcome = self.conclude(&mut state)?;
-        state.outcome = Some(outcome);
+        let outcome = self.conclude(&mut state).inspect(trace::ended).inspect_err(trace::failed)?;
+        *self.outcome() = Some(outcome);
         Ok(true)
     }
 
@@ -383,8 +394,7 @@ impl AsFd for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let over = state.outcome.is_some() || state.abandoned;
+        let over = self.outcome().is_some() || self.state().abandoned;
         let held = match &self.running.home {
             Home::Sandbox(held) => held,
             Home::Session(_) => {

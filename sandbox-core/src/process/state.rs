@@ -2,7 +2,6 @@
 //! Must not: read them, or judge (conclude.rs).
 
 use crate::launch::{Failure, Message, Silence};
-use crate::outcome::Outcome;
 use crate::wire::RawUsage;
 
 use super::capture::Capture;
@@ -20,7 +19,6 @@ pub(super) struct State {
     pub failure: Option<Failure>,
     pub lost: bool,
     pub captured: [Capture; 2],
-    pub outcome: Option<Outcome>,
     /// It was told that the caller cancelled it.
     pub cancelled: bool,
     /// It was told to end, and nobody wants to wait for that.

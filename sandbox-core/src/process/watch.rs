@@ -35,12 +35,11 @@ impl Process {
     /// Kills the whole sandbox and does not wait for its end, which dropping it would do: for garbage collectors, which
     /// must not stop the world. The keeper kills; the sandbox's next start reaps it.
     pub fn abandon(self) {
-        let mut state = self.state();
         // Who has told its end needs no telling, and in a session it is free for the next payload.
-        if state.outcome.is_none() {
+        if self.outcome().is_none() {
             // Nor does a keeper that is gone already.
             drop(self.end_with(wire::CAUSE_KILLED));
-            state.abandoned = true;
+            self.state().abandoned = true;
         }
     }
 }

@@ -9,7 +9,7 @@ mod validate;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) use validate::validate;
+pub(crate) use validate::{examine, validate};
 
 /// A sandbox as meant. Every value was checked; what is not asked for is absent or the documented default.
 #[derive(Debug, Clone, PartialEq)]

@@ -31,6 +31,12 @@ const MAX_PID: u64 = 4 << 20;
 
 /// Turns a config into what it means. `base` is what relative host paths are relative to.
 pub(crate) fn validate(config: &SandboxConfig, base: &Path) -> Result<Spec> {
+    let (spec, problems) = examine(config, base);
+    problems.into_result(spec)
+}
+
+/// The same, with what is wrong beside what it means otherwise.
+pub(crate) fn examine(config: &SandboxConfig, base: &Path) -> (Spec, Problems) {
     let mut check = Check { problems: Problems::new(Stage::Validate), config, base };
     check.document();
     let spec = Spec {
@@ -48,7 +54,7 @@ pub(crate) fn validate(config: &SandboxConfig, base: &Path) -> Result<Spec> {
         prefer: check.prefer(),
     };
     check.combinations(&spec);
-    check.problems.into_result(spec)
+    (spec, check.problems)
 }
 
 /// A config under examination.
@@ -71,6 +77,12 @@ impl Check<'_> {
         self.problems.add_with_hint(key, message, hint);
     }
 
+    /// What is wrong with this value whatever the others are.
+    fn wrong(&mut self, key: impl Into<String>, message: impl fmt::Display) {
+        self.add(key, message);
+        self.problems.last_stands_alone();
+    }
+
     /// The message with the file, line and column that the key was written in, where that is known.
     fn located(&self, key: &str, message: impl fmt::Display) -> String {
         match self.config.locations.get(key) {
@@ -84,7 +96,7 @@ impl Check<'_> {
         match result {
             Ok(value) => Some(value),
             Err(message) => {
-                self.add(key, message);
+                self.wrong(key, message);
                 None
             }
         }
@@ -103,7 +115,7 @@ impl Check<'_> {
     fn size(&mut self, key: &str, size: Option<&Bytes>) -> Option<u64> {
         let size = self.size_or_zero(key, size)?;
         if size == 0 {
-            self.add(key, "must be more than 0");
+            self.wrong(key, "must be more than 0");
             return None;
         }
         Some(size)
@@ -113,7 +125,7 @@ impl Check<'_> {
         let size = self.take(key, size?.get())?;
         // Offsets of the kernel are signed.
         if size > i64::MAX as u64 {
-            self.add(key, format_args!("must be below 8 EiB, got {size}"));
+            self.wrong(key, format_args!("must be below 8 EiB, got {size}"));
             return None;
         }
         Some(size)
@@ -122,7 +134,7 @@ impl Check<'_> {
     fn duration(&mut self, key: &str, span: Option<&Timespan>) -> Option<Duration> {
         let duration = self.take(key, span?.get())?;
         if duration.is_zero() {
-            self.add(key, "must be more than 0");
+            self.wrong(key, "must be more than 0");
             return None;
         }
         Some(duration)
@@ -133,7 +145,7 @@ impl Check<'_> {
         if range.contains(&value) {
             return Some(value);
         }
-        self.add(key, format_args!("must be {} to {}, got {value}", range.start(), range.end()));
+        self.wrong(key, format_args!("must be {} to {}, got {value}", range.start(), range.end()));
         None
     }
 
@@ -146,7 +158,7 @@ impl Check<'_> {
             .flatten()
             .filter(|mode| *mode <= max);
         if mode.is_none() {
-            self.add(key, format_args!("must be an octal string from \"0\" to \"{max:04o}\", got {text:?}"));
+            self.wrong(key, format_args!("must be an octal string from \"0\" to \"{max:04o}\", got {text:?}"));
         }
         mode
     }
@@ -154,7 +166,7 @@ impl Check<'_> {
     fn fd_name(&mut self, key: &str, name: &str) {
         let fits = !name.is_empty() && name.len() <= 255 && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
         if !fits {
-            self.add(key, format_args!("must be 1 to 255 printable ASCII characters without \":\", got {name:?}"));
+            self.wrong(key, format_args!("must be 1 to 255 printable ASCII characters without \":\", got {name:?}"));
         }
     }
 
@@ -179,9 +191,9 @@ impl Check<'_> {
         let Some(hostname) = self.config.hostname.as_deref() else { return DEFAULT_HOSTNAME.to_owned() };
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         if hostname.is_empty() || hostname.len() > 64 {
-            self.add("hostname", format_args!("must be 1 to 64 bytes long, got {}", hostname.len()));
+            self.wrong("hostname", format_args!("must be 1 to 64 bytes long, got {}", hostname.len()));
         } else if !hostname.bytes().all(plain) || hostname.starts_with(['-', '.']) {
-            self.add(
+            self.wrong(
                 "hostname",
                 format_args!("must be letters, digits, \"-\", \".\" and \"_\", not starting with \"-\" or \".\", got {hostname:?}"),
             );
@@ -194,7 +206,7 @@ impl Check<'_> {
             config::Join::Path(path) => JoinTarget::Path(self.host_path(key, path).as_path().to_owned()),
             config::Join::Pid(pid) => {
                 if *pid == 0 || u64::from(*pid) > MAX_PID {
-                    self.add(key, format_args!("the pid must be 1 to {MAX_PID}, got {pid}"));
+                    self.wrong(key, format_args!("the pid must be 1 to {MAX_PID}, got {pid}"));
                 }
                 JoinTarget::Pid(*pid)
             }
@@ -239,7 +251,7 @@ impl Check<'_> {
             Some(config::TimeNamespace::Offsets { boottime, monotonic }) => {
                 for (key, offset) in [("offset_boottime", *boottime), ("offset_monotonic", *monotonic)] {
                     if offset.unsigned_abs() > MAX_OFFSET {
-                        self.add(
+                        self.wrong(
                             format!("namespaces.time.{key}"),
                             format_args!("must be -{MAX_OFFSET} to {MAX_OFFSET} seconds, got {offset}"),
                         );
@@ -390,6 +402,7 @@ impl Check<'_> {
             Some(hint) => self.add_with_hint(key, message, hint),
             None => self.add(key, message),
         }
+        self.problems.last_stands_alone();
     }
 
     fn process(&mut self) -> ProcessDefaults {
@@ -397,7 +410,7 @@ impl Check<'_> {
         let cwd = written.cwd.as_deref().unwrap_or(Path::new("/"));
         let cwd = self.guest_path("process.cwd", cwd).unwrap_or_else(|| GuestPath(PathBuf::from("/")));
         if let Some(nice) = written.nice.filter(|nice| !(-20..=19).contains(nice)) {
-            self.add("process.nice", format_args!("must be -20 to 19, got {nice}"));
+            self.wrong("process.nice", format_args!("must be -20 to 19, got {nice}"));
         }
         for (index, name) in written.inherit_env.iter().enumerate() {
             self.env_name(&format!("process.inherit_env[{index}]"), name);
@@ -427,7 +440,7 @@ impl Check<'_> {
                 EnvValue::Unset => None,
                 EnvValue::Set(value) => {
                     if value.contains('\0') {
-                        self.add(&key, "the value must not contain a NUL byte");
+                        self.wrong(&key, "the value must not contain a NUL byte");
                     }
                     if name.len() + value.len() + 2 > MAX_ENV_STRING {
                         self.add(
@@ -449,9 +462,9 @@ impl Check<'_> {
 
     fn env_name(&mut self, key: &str, name: &str) {
         if name.is_empty() {
-            self.add(key, "the name of a variable must not be empty");
+            self.wrong(key, "the name of a variable must not be empty");
         } else if name.contains(['=', '\0']) {
-            self.add(key, format_args!("the name of a variable must not contain \"=\" or a NUL byte, got {name:?}"));
+            self.wrong(key, format_args!("the name of a variable must not contain \"=\" or a NUL byte, got {name:?}"));
         }
     }
 

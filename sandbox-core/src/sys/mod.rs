@@ -194,6 +194,14 @@ pub(crate) fn duplicate(number: i32) -> nix::Result<OwnedFd> {
     new_fd(libc::c_long::from(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) }))
 }
 
+/// `getrlimit(resource)`: the soft limit of this process. None: there is no such resource.
+pub(crate) fn soft_limit(resource: u32) -> Option<u64> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one rlimit64 to the address of ours, which outlives the call; 0 is this process.
+    let got = unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, 0, &raw mut limit) };
+    (got == 0).then_some(limit.rlim_cur)
+}
+
 /// `flock(fd, LOCK_EX | LOCK_NB)`. The lock goes with the last copy of the fd. EWOULDBLOCK: somebody else has it.
 pub(crate) fn lock(fd: BorrowedFd<'_>) -> nix::Result<()> {
     // SAFETY: no memory is handed over.

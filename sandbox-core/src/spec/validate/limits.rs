@@ -55,7 +55,7 @@ impl Check<'_> {
             return Some(cpus);
         }
         let message = if cpus > 0.0 { "must be 0.01 to 65536" } else { "must be more than 0" };
-        self.add("limits.cpus", format_args!("{message}, got {cpus}"));
+        self.wrong("limits.cpus", format_args!("{message}, got {cpus}"));
         None
     }
 
