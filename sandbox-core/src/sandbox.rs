@@ -72,7 +72,8 @@ impl Sandbox {
             Error::new(ErrorKind::Setup, Stage::Validate, "this process has no current directory").with_errno(errno)
         })?;
         let host = HOST.get_or_init(HostCaps::probe).as_ref().map_err(Clone::clone)?;
-        Self::settled(config, &base, host)
+        let locations = config.locations.clone();
+        Self::settled(config, &base, host).map_err(|error| locations.place(error))
     }
 
     /// Reads a config file, TOML or JSON by its extension. Relative paths in it start at the file's directory.
@@ -180,7 +181,7 @@ impl Sandbox {
     /// # Errors
     /// As [`Command::output`], and kind `config` where the config can't be a session's: `process.init = false`.
     pub fn open(&self) -> Result<Session> {
-        Session::open(self, None)
+        Session::open(self, None).map_err(|error| self.0.config.locations.place(error))
     }
 
     /// As [`open`](Self::open); `canceller` cancels it at any time until it returns. Payloads have their own
@@ -189,7 +190,7 @@ impl Sandbox {
     /// # Errors
     /// As [`open`](Self::open), and kind `cancelled`.
     pub fn open_cancelled_by(&self, canceller: &Canceller) -> Result<Session> {
-        Session::open(self, Some(canceller))
+        Session::open(self, Some(canceller)).map_err(|error| self.0.config.locations.place(error))
     }
 
     /// What would be done for this payload, if it were the next. Runs nothing.

@@ -170,15 +170,30 @@ fn calls_that_mean_nothing() {
 }
 
 #[test]
+fn an_error_says_where_its_key_was_written() {
+    let _leaks = Leaks::watch();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("job.toml");
+    std::fs::write(&path, "[process]\ncwd = \"/nonexistent\"\n").expect("a config");
+    let sandbox = Sandbox::from_path(&path).expect("a sandbox");
+    let error = sandbox.command("true").output().expect_err("no such directory");
+    let from = format!("from    process.cwd ({}:2)", path.display());
+    assert!(error.to_string().contains(&from), "{error}");
+    // What the call has said was written nowhere.
+    let error = sandbox.command("true").cwd("/missing").output().expect_err("no such directory");
+    assert!(error.to_string().contains("from    cwd\n"), "{error}");
+}
+
+#[test]
 fn a_directory_that_is_missing_inside() {
     let _leaks = Leaks::watch();
     let report = unstarted(sandbox().command("true").cwd("/nonexistent"));
-    assert_kernel(&report, ErrorKind::Setup, libc::ENOENT, "process.cwd");
+    assert_kernel(&report, ErrorKind::Setup, libc::ENOENT, "cwd");
     let step = report.step.expect("the step");
     assert!(step.what.starts_with("chdir /nonexistent"), "{step:?}");
     assert!(step.number <= step.of, "{step:?}");
     let report = unstarted(sandbox().command("true").cwd("/etc/passwd"));
-    assert_kernel(&report, ErrorKind::Setup, libc::ENOTDIR, "process.cwd");
+    assert_kernel(&report, ErrorKind::Setup, libc::ENOTDIR, "cwd");
 }
 
 #[test]

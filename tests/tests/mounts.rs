@@ -259,7 +259,7 @@ fn the_working_directory() {
     assert_eq!(sandbox.command("pwd").cwd("/tmp").output().unwrap().text(), "/tmp\n");
     let error = sandbox.command("pwd").cwd("/missing").output().unwrap_err();
     assert_eq!((error.kind(), error.errno()), (pinfold::ErrorKind::Setup, Some(libc::ENOENT)));
-    assert_eq!(error.report().origin.as_deref(), Some("process.cwd"));
+    assert_eq!(error.report().origin.as_deref(), Some("cwd"));
 }
 
 /// A directory full of links that lead out of it, next to something that must stay as it is.

@@ -19,7 +19,7 @@ fn inits() -> usize {
 #[test]
 fn each_sandbox_of_a_pool_is_used_once_and_replaced() {
     let _leaks = Leaks::watch();
-    let pool = Pool::new(&sandbox(), 2).expect("a pool");
+    let pool = Pool::new(sandbox(), 2).expect("a pool");
     assert_eq!((pool.stats().size, pool.stats().ready), (2, 2));
     for taken in 1..=5u64 {
         let outcome = pool.run(|session| session.command("sh").args(["-c", "ls /tmp; echo x > /tmp/x"]).output());
@@ -44,14 +44,14 @@ fn each_sandbox_of_a_pool_is_used_once_and_replaced() {
 fn a_pool_of_nothing_is_refused() {
     let _leaks = Leaks::watch();
     for size in [0, 1025] {
-        assert_eq!(Pool::new(&sandbox(), size).expect_err("no such pool").kind(), ErrorKind::Config);
+        assert_eq!(Pool::new(sandbox(), size).expect_err("no such pool").kind(), ErrorKind::Config);
     }
 }
 
 #[test]
 fn sandboxes_that_died_while_they_waited_are_not_handed_out() {
     let _leaks = Leaks::watch();
-    let pool = Pool::new(&sandbox(), 2).expect("a pool");
+    let pool = Pool::new(sandbox(), 2).expect("a pool");
     // Whoever loses its parent is no descendant any more, and may still be dying.
     let all = descendants(std::process::id());
     for &pid in &all {
@@ -65,7 +65,7 @@ fn sandboxes_that_died_while_they_waited_are_not_handed_out() {
 #[test]
 fn many_threads_share_a_pool() {
     let _leaks = Leaks::watch();
-    let pool = Pool::new(&sandbox(), 3).expect("a pool");
+    let pool = Pool::new(sandbox(), 3).expect("a pool");
     thread::scope(|scope| {
         for n in 0..4 {
             let pool = &pool;

@@ -81,6 +81,7 @@ impl Command {
             }
         }
         problems.into_result(Call {
+            cwd_origin: if self.cwd.is_some() { "cwd" } else { "process.cwd" },
             grouped: self.is_grouped(),
             terminal: terminal.map(|size| (size.columns, size.rows)),
             argv: self.argv.iter().map(|arg| arg.clone().into_vec()).collect(),

@@ -21,7 +21,9 @@ use super::{Command, Defaults, Watched};
 impl Command {
     pub(crate) fn start(self, defaults: Defaults, watched: Watched) -> Result<Process> {
         let in_session = self.session.is_some();
-        let process = self.begin(defaults, watched).inspect_err(trace::failed)?;
+        let locations = self.sandbox.0.config.locations.clone();
+        let process =
+            self.begin(defaults, watched).map_err(|error| locations.place(error)).inspect_err(trace::failed)?;
         if process.was_executed() {
             trace::started(in_session);
         }
@@ -55,7 +57,8 @@ impl Command {
         let end_only = watched == Watched::ByUs && self.waits_for_the_end_alone(&plan, deadline);
         let unproven = end_only.then(|| {
             let (sandbox, plan) = (Arc::clone(&sandbox), Arc::clone(&plan));
-            Unproven { deadline, explain: Box::new(move |failure| explain(&sandbox.settled, &plan, failure)) }
+            let explain = move |failure| sandbox.config.locations.place(explain(&sandbox.settled, &plan, failure));
+            Unproven { deadline, explain: Box::new(explain) }
         });
         let (running, root) = match &self.session {
             Some(session) => {

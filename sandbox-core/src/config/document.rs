@@ -133,6 +133,15 @@ impl Locations {
         Arc::make_mut(&mut self.0).insert(key.to_owned(), at);
     }
 
+    /// An error with where the key that it comes from was written.
+    pub fn place(&self, error: Error) -> Error {
+        let origin = error.report().origin.as_deref().unwrap_or_default();
+        match self.get(origin).map(Location::to_string) {
+            Some(place) => error.with_place(place),
+            None => error,
+        }
+    }
+
     /// Where `key` was written, or else the nearest table around it.
     pub fn get(&self, key: &str) -> Option<&Location> {
         let mut key = key;

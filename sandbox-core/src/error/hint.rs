@@ -214,10 +214,10 @@ const TABLE: &[Line] = &[
     line(&["create*", "mkdir*", "write file*", "copy*"], Errno::EDQUOT, always, "the user's disk quota is used up"),
 
     // The working directory.
-    line(&["chdir"], Errno::ENOENT, always, "process.cwd doesn't exist inside: the host's current directory is never used; mount it, or choose a directory of the sandbox"),
-    line(&["chdir"], Errno::ENOTDIR, always, "process.cwd is a file inside: name a directory"),
-    line(&["chdir"], Errno::EACCES, always, "the payload's user may not enter process.cwd: change its mode, or run as its owner (identity.uid)"),
-    line(&["chdir"], Errno::ELOOP, always, "process.cwd goes through too many symbolic links"),
+    line(&["chdir"], Errno::ENOENT, always, "the working directory doesn't exist inside: the host's current directory is never used; mount it, or choose a directory of the sandbox"),
+    line(&["chdir"], Errno::ENOTDIR, always, "the working directory is a file inside: name a directory"),
+    line(&["chdir"], Errno::EACCES, always, "the payload's user may not enter the working directory: change its mode, or run as its owner (identity.uid)"),
+    line(&["chdir"], Errno::ELOOP, always, "the working directory goes through too many symbolic links"),
 
     // Programs.
     line(EXEC, Errno::ENOENT, always, "interpreter or loader missing: the program is there, but the `#!` line or the dynamic loader it names is not in the sandbox's root (statically linked programs need none)"),
@@ -345,7 +345,7 @@ mod tests {
             ("write uid_map", Errno::EINVAL, &fakes::root(), "overlap"),
             ("setresuid", Errno::EINVAL, &fakes::root(), "identity.uid_map"),
             ("create file", Errno::EOVERFLOW, &fakes::user(), "map a range"),
-            ("chdir", Errno::ENOENT, &fakes::user(), "process.cwd"),
+            ("chdir", Errno::ENOENT, &fakes::user(), "the working directory"),
             ("chdir", Errno::ENAMETOOLONG, &fakes::user(), "4095"),
             ("execve", Errno::ENOENT, &fakes::user(), "interpreter or loader missing"),
             ("execve", Errno::ENOEXEC, &fakes::user(), "#!"),

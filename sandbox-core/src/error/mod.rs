@@ -132,6 +132,9 @@ pub struct ErrorReport {
     pub step: Option<Step>,
     /// The config key the failed part came from (`mounts[2].target`), or `default`.
     pub origin: Option<String>,
+    /// Where that key was written (`job.toml:14`), if in a text. For people: not part of the JSON.
+    #[serde(skip)]
+    pub place: Option<String>,
     /// What it was done to: a path, a program, a key.
     pub subject: Option<String>,
     /// The kernel's error number.
@@ -154,6 +157,7 @@ impl Error {
             stage,
             step: None,
             origin: None,
+            place: None,
             subject: None,
             errno: None,
             errno_name: None,
@@ -188,6 +192,11 @@ impl Error {
 
     pub(crate) fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.0.origin = Some(origin.into());
+        self
+    }
+
+    pub(crate) fn with_place(mut self, place: impl Into<String>) -> Self {
+        self.0.place = Some(place.into());
         self
     }
 
@@ -250,11 +259,13 @@ impl fmt::Display for Error {
         }
         if let Some(step) = &report.step {
             write!(f, "\n  step    {} of {}, {}", step.number, step.of, step.what)?;
-            if let Some(origin) = &report.origin {
-                write!(f, "\n  from    {origin}")?;
-            }
-        } else if let (Some(origin), []) = (&report.origin, &*report.problems) {
+        }
+        // A problem names its own key.
+        if let Some(origin) = report.origin.as_ref().filter(|_| report.step.is_some() || report.problems.is_empty()) {
             write!(f, "\n  from    {origin}")?;
+            if let Some(place) = &report.place {
+                write!(f, " ({place})")?;
+            }
         }
         if let (Some(errno), Some(name)) = (report.errno, &report.errno_name) {
             write!(f, "\n  kernel  {name}   {}", nix::errno::Errno::from_raw(errno).desc())?;

@@ -31,6 +31,8 @@ pub(crate) struct Call {
     /// `NAME=value`, final.
     pub env: Vec<(Vec<u8>, Vec<u8>)>,
     pub cwd: GuestPath,
+    /// Who said so: `cwd` of the call, or `process.cwd`.
+    pub cwd_origin: &'static str,
     pub uid: u32,
     pub gid: u32,
     pub groups: Vec<u32>,
@@ -184,7 +186,7 @@ pub(crate) fn compile_payload(settled: &Settled, filter: Option<&Filter>, call: 
     c.restrict_self(true); //                          and who may restrict without no_new_privs
     c.payload_ids(call); //                         4. ids, then what only they may do
     let terminal = c.terminal(call); //                and a terminal, which belongs to them
-    c.add(Op::ChangeDirectory { path: call.cwd.clone() }, "process.cwd");
+    c.add(Op::ChangeDirectory { path: call.cwd.clone() }, call.cwd_origin);
     c.capabilities(); //                            5. nothing privileged from here on
     c.restrict_self(false);
     c.add(Op::SetUmask { mask: call.umask }, "process.umask");

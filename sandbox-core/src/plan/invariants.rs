@@ -47,6 +47,7 @@ pub(crate) fn facts(spec: &Spec) -> Facts {
 /// A payload with these arguments.
 pub(crate) fn call(spec: &Spec, argv: &[&str]) -> Call {
     Call {
+        cwd_origin: "process.cwd",
         terminal: None,
         grouped: false,
         argv: argv.iter().map(|word| word.as_bytes().to_vec()).collect(),
