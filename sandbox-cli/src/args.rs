@@ -154,7 +154,7 @@ fn watching() -> [Arg; 3] {
     let report = Arg::new("report")
         .long("report")
         .value_name("FILE")
-        .help("Write how it ended, what it used and what was enforced, as JSON [example: --report end.json]")
+        .help("Write how it ended, what it used and what was enforced, as JSON, or why nothing ran (not for a command line that is wrong) [example: --report end.json]")
         .value_parser(value_parser!(PathBuf))
         .value_hint(ValueHint::FilePath);
     let quiet = Arg::new("quiet")

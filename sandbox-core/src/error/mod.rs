@@ -272,7 +272,8 @@ impl fmt::Display for Error {
         }
         // A problem has its own key and hint, which are those of the error if it is the only one.
         if let (Some(hint), []) = (&report.hint, &*report.problems) {
-            write!(f, "\n  hint    {hint}")?;
+            // Further sentences stand below the first.
+            write!(f, "\n  hint    {}", hint.replace('\n', "\n          "))?;
         }
         Ok(())
     }
