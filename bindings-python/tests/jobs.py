@@ -24,6 +24,11 @@ def sleep(seconds):
     return seconds
 
 
+def spin():
+    while True:
+        pass
+
+
 def who():
     with open("/proc/sys/kernel/random/boot_id"):
         pass

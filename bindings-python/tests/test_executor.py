@@ -93,6 +93,14 @@ def test_wall_time_counts_from_the_job(box):
         assert type(caught.value) is pinfold.WorkerTimedOut and caught.value.outcome.ended == "wall_time"
 
 
+def test_cpu_time_ends_a_call_too():
+    options = dict(timeout=60, cpu_time=2, compat={"prefer": ["limits.cpu_time"]})
+    with SandboxExecutor(max_workers=1, paths=[HERE], **options) as executor:
+        with pytest.raises(pinfold.WorkerTimedOut) as caught:
+            executor.submit(jobs.spin).result(timeout=60)
+        assert caught.value.outcome.ended == "cpu_time"
+
+
 def test_a_sandbox_that_can_not_start_is_broken():
     with SandboxExecutor(cwd="/no/such/directory") as executor:
         with pytest.raises(BrokenExecutor) as caught:

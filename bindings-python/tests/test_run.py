@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import pathlib
 import subprocess
+import typing
 
 import pinfold
 import pytest
-from pinfold import Sandbox
+from pinfold import Sandbox, _config, _types
 
 
 def test_the_example_of_the_readme():
@@ -42,6 +43,20 @@ def test_a_timeout_keeps_what_was_said(box):
     with pytest.raises(TimeoutError) as caught:
         box.run(["sleep", "1000"], timeout=datetime.timedelta(seconds=0.5), check=True)
     assert isinstance(caught.value, pinfold.TimedOut) and isinstance(caught.value, pinfold.CommandFailed)
+
+
+def test_cpu_time_is_time_too():
+    box = Sandbox(timeout=60, cpu_time=1, compat={"prefer": ["limits.cpu_time"]})
+    with pytest.raises(pinfold.TimedOut) as caught:
+        box.run(["sh", "-c", "while :; do :; done"], check=True)
+    assert caught.value.outcome.ended == "cpu_time"
+
+
+@pytest.mark.parametrize("ended", typing.get_args(_types.Ended))
+def test_check_tells_time_from_other_ends(box, ended):
+    with pytest.raises(pinfold.CommandFailed) as caught:
+        box.run(["false"])._with(ended=ended).check()
+    assert type(caught.value) is (pinfold.TimedOut if ended in ("wall_time", "cpu_time") else pinfold.CommandFailed)
 
 
 def test_input_and_environment(box):

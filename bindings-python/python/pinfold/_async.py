@@ -221,7 +221,7 @@ class AsyncRunner:
 
         Raises:
             SandboxError: nothing ran; its classes say why.
-            CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall time ended it.
+            CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall or CPU time ended it.
         """
         outcome = await _to_the_end(self.spawn(argv, **options))
         return outcome.check(argv) if check else outcome

@@ -25,6 +25,7 @@ from ._answer import Refused, decode
 from ._encode import to_json
 from ._errors import SandboxError
 from ._failures import CommandFailed, TimedOut
+from ._outcome import timed_out
 from ._python import python_mounts, read_only_mounts
 from ._sandbox import Sandbox
 
@@ -70,7 +71,7 @@ class WorkerDied(CommandFailed, BrokenExecutor):
 
 
 class WorkerTimedOut(TimedOut, WorkerDied):
-    """The call took longer than the sandbox's wall time."""
+    """The call took longer than the sandbox's wall time, or more than its CPU time."""
 
 
 class BrokenSandbox(BrokenExecutor):
@@ -292,7 +293,7 @@ class _Dispatcher:
             job.future.set_result(value)
 
     def _died(self, worker: _Worker, outcome: Any) -> None:
-        kind = WorkerTimedOut if outcome.ended == "wall_time" else WorkerDied
+        kind = WorkerTimedOut if timed_out(outcome) else WorkerDied
         self._finish(worker, error=kind(self.argv[:1] + ["(a call)"], outcome))
 
 

@@ -36,7 +36,7 @@ class CommandFailed(CalledProcessError):
 
 
 class TimedOut(CommandFailed, TimeoutError):
-    """A payload was ended by its wall time, and ``check=True`` asked to hear of it."""
+    """A payload was ended by its wall time or its CPU time, and ``check=True`` asked to hear of it."""
 
 
 class WaitTimeout(TimeoutExpired, TimeoutError):

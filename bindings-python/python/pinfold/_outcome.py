@@ -201,14 +201,19 @@ class Outcome:
         """Itself if ``ok``.
 
         Raises:
-            TimedOut: its wall time ended it.
+            TimedOut: its wall time or CPU time ended it.
             CommandFailed: it ended badly otherwise.
         """
         if self.ok:
             return self
         from ._failures import CommandFailed, TimedOut
 
-        raise (TimedOut if self.ended == "wall_time" else CommandFailed)(argv, self)
+        raise (TimedOut if timed_out(self) else CommandFailed)(argv, self)
+
+
+def timed_out(outcome: Outcome) -> bool:
+    """Whether it used up its time, of either kind."""
+    return outcome.ended in ("wall_time", "cpu_time")
 
 
 def usage_from(fields: dict[str, Any]) -> Usage:

@@ -112,7 +112,7 @@ class Pool(PoolBase, Closing):
         Raises:
             SandboxClosed: the pool was closed.
             SandboxError: nothing ran; its classes say why.
-            CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall time ended it.
+            CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall or CPU time ended it.
         """
         with self.take() as session:
             return session.run(argv, check=check, **options)

@@ -48,7 +48,7 @@ class Runner:
 
         Raises:
             SandboxError: nothing ran; its classes say why.
-            CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall time ended it.
+            CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall or CPU time ended it.
         """
         outcome = self.spawn(argv, **options).wait()
         return outcome.check(argv) if check else outcome

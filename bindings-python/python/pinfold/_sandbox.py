@@ -192,7 +192,7 @@ def run(
 
     Raises:
         SandboxError: nothing ran; its classes say why.
-        CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall time ended it.
+        CommandFailed: ``check`` and the payload did not exit with 0; ``TimedOut`` if its wall or CPU time ended it.
     """
     described, call = split_options(options)
     attached = fds if fds is None or hasattr(fds, "items") else None
