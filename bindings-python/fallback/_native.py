@@ -13,14 +13,12 @@ __version__ = "@VERSION@"
 def _refuse(*_: Any, **__: Any) -> NoReturn:
     linux = sys.platform.startswith("linux")
     raise UnsupportedError(
-        {
-            "kind": "unsupported",
-            "stage": "probe",
-            "message": f"this is pinfold's package for systems without a native one, and this system is {sys.platform}",
-            "hint": "install from source, with Rust: pip install --no-binary pinfold pinfold"
-            if linux
-            else "sandboxes need Linux 5.14 or newer: use a Linux machine, virtual machine or container",
-        }
+        "unsupported",
+        f"this is pinfold's package for systems without a native one, and this system is {sys.platform}",
+        "install from source, with Rust: pip install --no-binary pinfold pinfold"
+        if linux
+        else "sandboxes need Linux 5.14 or newer: use a Linux machine, virtual machine or container",
+        stage="probe",
     )
 
 

@@ -140,6 +140,7 @@ def test_programs_that_are_not_there_or_no_programs(box):
     assert type(caught.value) is pinfold.ProgramNotFound
     assert (caught.value.errno_name, caught.value.stage) == ("ENOENT", "launch")
     assert caught.value.step["what"].startswith("execute")
+    assert (caught.value.strerror, caught.value.filename) == ("No such file or directory", caught.value.subject)
     with pytest.raises(PermissionError) as caught:
         box.run(["/etc/ld.so.cache"])
     assert type(caught.value) is pinfold.NotExecutable and isinstance(caught.value, OSError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -54,11 +55,23 @@ def test_changes_are_values(box):
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_errors_travel(kind):
-    report = {"kind": "setup", "message": "m", "hint": "h", "errno": 2, "errno_name": "ENOENT", "origin": "o"}
-    error = kind({**report, "step": {"number": 1, "of": 2, "what": "w"}, "stage": "launch", "subject": "s"})
+    report = {"kind": "setup", "message": "m", "hint": "h", "errno": 2, "origin": "o"}
+    step = {"number": 1, "of": 2, "what": "w"}
+    error = kind(**report, step=step, stage="launch", subject="s", problems=[{"key": "k", "message": "m"}])
     assert same(error) and str(pickle.loads(pickle.dumps(error))) == str(error)
-    assert (error.errno, error.hint, error.origin) == (2, "h", "o")
-    assert kind(report) != error
+    assert (error.errno, error.errno_name, error.hint, error.origin, error.step) == (2, "ENOENT", "h", "o", step)
+    assert kind(**error.report()) == error != kind(**report)
+    assert kind("setup", "m", "h", 2, "launch", step, "o", "s").report() == {**error.report(), "problems": []}
+    assert kind("setup", "m", errno=2, errno_name="E").errno_name == "E"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ERRORS if issubclass(kind, OSError)])
+def test_errors_of_the_system_are_as_python_has_them(kind):
+    error = kind("setup", "m", errno=13, subject="/a")
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        assert (one.errno, one.strerror, one.filename, str(one)) == (13, os.strerror(13), "/a", "m\n  kernel  EACCES")
+    error = kind("setup", "m")
+    assert (error.errno, error.strerror, error.filename, str(error)) == (None, None, None, "m")
 
 
 def test_failures_travel(box):

@@ -7,17 +7,26 @@ Start at: ``SandboxError``.
 from __future__ import annotations
 
 import json
+import os
+from errno import errorcode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
+
+
+def _fill(error: OSError, errno: int | None, subject: str | None) -> None:
+    """What the system's errors have besides ``errno``, under the system's names."""
+    error.strerror = None if errno is None else os.strerror(errno)
+    error.filename = subject
 
 
 class SandboxError(Exception):
     """Nothing ran, or Pinfold's own part of the work was lost. How a payload ended is an ``Outcome``, never an error.
 
-    Every error says what was tried, on what, what the kernel answered, and what to do.
+    Every error says what was tried, on what, what the kernel answered, and what to do. Those that are an ``OSError`` have
+    ``strerror``, the kernel's answer in words, and ``filename``, the ``subject``, too.
     """
 
     kind: str
@@ -41,18 +50,32 @@ class SandboxError(Exception):
     problems: list[dict[str, Any]]
     """Every problem of a config at once; empty for other kinds."""
 
-    def __init__(self, report: Mapping[str, Any]) -> None:
-        super().__init__(report["message"])
-        self.kind = report["kind"]
-        self.message = report["message"]
-        self.hint = report.get("hint")
-        self.errno = report.get("errno")
-        self.errno_name = report.get("errno_name")
-        self.stage = report.get("stage")
-        self.step = report.get("step")
-        self.origin = report.get("origin")
-        self.subject = report.get("subject")
-        self.problems = list(report.get("problems") or ())
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        hint: str | None = None,
+        errno: int | None = None,
+        stage: str | None = None,
+        step: Mapping[str, Any] | None = None,
+        origin: str | None = None,
+        subject: str | None = None,
+        errno_name: str | None = None,
+        problems: Iterable[Mapping[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+        self.errno = errno
+        self.errno_name = errno_name or (None if errno is None else errorcode.get(errno))
+        self.stage = stage
+        self.step = None if step is None else dict(step)
+        self.origin = origin
+        self.subject = subject
+        self.problems = list(map(dict, problems or ()))
+        if isinstance(self, OSError):
+            _fill(self, errno, subject)
 
     def report(self) -> dict[str, Any]:
         """Everything it knows as plain data: the same fields as in every language and in ``pinfold run --report``."""
@@ -75,7 +98,8 @@ class SandboxError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Callable[..., SandboxError], tuple[Any, ...]]:
-        return type(self), (self.report(),)
+        told = (self.kind, self.message, self.hint, self.errno, self.stage, self.step, self.origin, self.subject)
+        return type(self), (*told, self.errno_name, self.problems)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SandboxError):
@@ -138,14 +162,14 @@ _CLASSES: dict[str, type[SandboxError]] = {
 def from_report(report: str) -> SandboxError:
     """The exception for an error report in JSON."""
     told = json.loads(report)
-    return _CLASSES.get(told["kind"], SandboxError)(told)
+    return _CLASSES.get(told["kind"], SandboxError)(**told)
 
 
 def config_error(key: str, message: str, hint: str | None = None) -> ConfigError:
     """A call's argument that can't mean anything."""
-    return ConfigError({"kind": "config", "stage": "parse", "message": f"{key}: {message}", "hint": hint, "origin": key})
+    return ConfigError("config", f"{key}: {message}", hint, stage="parse", origin=key)
 
 
 def closed(message: str, hint: str | None = None) -> SandboxClosed:
     """The object can't be used any more."""
-    return SandboxClosed({"kind": "closed", "stage": "supervise", "message": message, "hint": hint})
+    return SandboxClosed("closed", message, hint, stage="supervise")

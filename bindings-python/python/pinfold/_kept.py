@@ -85,5 +85,5 @@ def kept_of(process: _native.Process) -> KeptRoot:
     """
     native = process.take_kept_root()
     if native is None:
-        raise SandboxLost({"kind": "lost", "stage": "supervise", "message": "the changed root was not handed over"})
+        raise SandboxLost("lost", "the changed root was not handed over", stage="supervise")
     return KeptRoot(native)
