@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
 import pathlib
+import pickle
 import subprocess
 import typing
 
@@ -126,6 +128,56 @@ def test_what_can_not_mean_anything_is_a_config_error(call, says):
         pinfold.run(["true"], **call)
     assert says in str(caught.value)
     assert caught.value.kind == "config"
+
+
+def test_problems_of_options_have_no_places(tmp_path):
+    box = Sandbox(rootfs=tmp_path)
+    again = pickle.loads(pickle.dumps(box))
+    for attempt, key in [
+        (lambda: Sandbox(limits={"pids": []}), "limits.pids"),
+        (lambda: Sandbox({"hostname": "box"}, limits={"pids": []}), "limits.pids"),
+        (lambda: Sandbox({"limits": {"pids": []}}), "limits.pids"),
+        (lambda: Sandbox({"hostname": "-/"}), "hostname"),
+        (lambda: Sandbox({"no_such_key": 1}), "no_such_key"),
+        (lambda: box.replace(rootfs={"kind": "host"}), "rootfs.path"),
+        (lambda: again.replace(rootfs={"kind": "host"}), "rootfs.path"),
+        (lambda: pinfold.AsyncSandbox(box).replace(limits={"pids": "x"}), "limits.pids"),
+    ]:
+        with pytest.raises(pinfold.ConfigError) as caught:
+            attempt()
+        assert [problem["key"] for problem in caught.value.problems] == [key]
+        assert "line" not in str(caught.value) and "column" not in str(caught.value)
+    # Those of a file have the file's.
+    (tmp_path / "job.toml").write_text(f'[rootfs]\npath = "{tmp_path}"\nkind = "dir"\n')
+    with pytest.raises(pinfold.ConfigError, match="job.toml:2"):
+        Sandbox.from_file(tmp_path / "job.toml").replace(rootfs={"kind": "host"})
+
+
+def test_a_config_is_replaced_before_its_values_are_checked():
+    assert Sandbox({"hostname": "-/"}, hostname="box").config == {"hostname": "box"}
+
+
+def test_a_config_has_no_shorthands():
+    with pytest.raises(pinfold.ConfigError) as caught:
+        Sandbox({"memory": "64M", "user": 0})
+    assert caught.value.message.startswith("memory, user:") and "write limits.memory, identity.uid" in caught.value.hint
+
+
+def test_options_take_what_their_types_promise():
+    promised = typing.get_type_hints(_config.SandboxOptions)
+    assert {*typing.get_args(promised["user"])} == {int, str, type(None)}
+    assert Sandbox(user=7).config == {"identity": {"uid": 7}}
+    assert Sandbox(user="7:8").config == {"identity": {"uid": 7, "gid": 8}}
+    assert os.PathLike[str] in typing.get_args(promised["cwd"])
+    assert Sandbox(cwd=pathlib.Path("/tmp")).config == {"process": {"cwd": "/tmp"}}
+    assert {str, typing.Sequence[str]} <= {*typing.get_args(promised["env"])}
+    for env in ({"A": "1"}, "A=1", ["A=1"]):
+        assert Sandbox(env=env).config == {"process": {"env": {"A": "1"}}}
+    for user in ((7, 8), [7, 8]):
+        with pytest.raises(pinfold.ConfigError, match="uid"):
+            Sandbox(user=user)
+        with pytest.raises(pinfold.ConfigError, match="user"):
+            Sandbox().explain(["true"], user=user)
 
 
 def test_every_problem_at_once():

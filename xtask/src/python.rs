@@ -17,7 +17,8 @@ The keys are those of a config file; docs/config-reference.md describes them. Ev
 
 from __future__ import annotations
 
-from typing import List, Literal, Mapping, Sequence, Tuple, TypedDict, Union
+import os
+from typing import Literal, Mapping, Sequence, TypedDict, Union
 
 ";
 
@@ -127,7 +128,11 @@ impl Module<'_> {
         match shorthand.name {
             // Each of these adds to what is there.
             "bind" | "ro_bind" | "tmpfs" => "Union[str, Sequence[str]]".to_owned(),
-            "user" => "Union[int, str, Tuple[int, int], List[int]]".to_owned(),
+            "user" => "Union[int, str]".to_owned(),
+            // A path object is one too.
+            "cwd" => "Union[str, os.PathLike[str]]".to_owned(),
+            // The table of `process.env`, or NAME=VALUE.
+            "env" => "Union[Mapping[str, EnvValue], str, Sequence[str]]".to_owned(),
             _ => match self.model.key_of(shorthand) {
                 Some(key) => self.write("", &key.kind.clone()),
                 None => "str".to_owned(),

@@ -6,7 +6,8 @@ The keys are those of a config file; docs/config-reference.md describes them. Ev
 
 from __future__ import annotations
 
-from typing import List, Literal, Mapping, Sequence, Tuple, TypedDict, Union
+import os
+from typing import Literal, Mapping, Sequence, TypedDict, Union
 
 Bytes = Union[int, str]
 """A size: bytes, or a string with a unit such as "64MiB" or "256M". Units are powers of 1024."""
@@ -635,11 +636,11 @@ class SandboxOptions(SandboxConfig, total=False):
     """Show a file or directory of the host inside, read-only (`mounts`). Example: `data:/data`."""
     tmpfs: Union[str, Sequence[str], None]
     """An empty directory in memory (`mounts`). Example: `/scratch:64M`."""
-    user: Union[int, str, Tuple[int, int], List[int], None]
+    user: Union[int, str, None]
     """Who the payload is inside, by number (`identity.uid`). Example: `1000:1000`."""
-    env: Union[Mapping[str, EnvValue], None]
+    env: Union[Mapping[str, EnvValue], str, Sequence[str], None]
     """An environment variable (`process.env`). Example: `LANG=C`."""
-    cwd: Union[str, None]
+    cwd: Union[str, os.PathLike[str], None]
     """The working directory inside (`process.cwd`). Example: `/tmp`."""
     seccomp: Union[Seccomp, None]
     """The filter of system calls; a profile is written with a / (`security.seccomp`). Example:

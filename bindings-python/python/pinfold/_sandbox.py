@@ -76,7 +76,7 @@ class Sandbox(Runner):
         Raises:
             As the class.
         """
-        return self._of(_native.Sandbox(self._native.config(), to_json(options)))
+        return self._of(self._native.replace(to_json(options)))
 
     @property
     def config(self) -> SandboxConfig:
