@@ -165,11 +165,38 @@ NO_SANDBOX = """
 """
 
 
+def test_no_sandboxes_in_sandboxes(pytester, go):
+    pytester.makeini("[pytest]\nmarkers = makes_sandboxes\n")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.makes_sandboxes
+        def test_makes_one(sandbox):
+            assert sandbox.run(["true"]).ok
+
+        def test_makes_none():
+            pass
+        """
+    )
+    result = go("--sandboxed")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*user namespaces are switched off here*"])
+    # As the documentation advises.
+    go("--sandboxed", "-m", "not makes_sandboxes").assert_outcomes(passed=1, deselected=1)
+    go("-m", "makes_sandboxes").assert_outcomes(passed=1, deselected=1)
+
+
+ADVICE = "`sandbox_unavailable = skip` skips instead"
+
+
 def test_a_host_that_can_not_is_a_failure_unless_told_otherwise(pytester, go):
     pytester.makepyfile(NO_SANDBOX)
     result = go()
     result.assert_outcomes(passed=1, errors=2)
     result.stdout.fnmatch_lines(["*no sandbox:*/no/such/directory*"])
+    # Advice stands where it helps.
+    assert str(result.stdout).count(ADVICE) == 1
     pytester.makeini("[pytest]\nsandbox_unavailable = skip\n")
     # Options that mean nothing are not the host's fault.
     go().assert_outcomes(passed=1, skipped=1, errors=1)

@@ -17,7 +17,7 @@ import pytest
 
 from ._answer import Refused, decode
 from ._errors import SandboxError
-from ._pytest_plugin import GUEST, MAX_REPORTS, may_skip, properties
+from ._pytest_plugin import GUEST, MAX_REPORTS, failure, may_skip, properties
 from ._python import python_mounts, read_only_mounts
 from ._sandbox import Sandbox
 
@@ -153,7 +153,7 @@ def _refused(item: pytest.Item, error: SandboxError) -> list[pytest.TestReport]:
         path, line, _ = item.location
         skipped = _made(item, "setup", "skipped", (path, (line or 0) + 1, f"Skipped: no sandbox: {error.message}"))
     else:
-        skipped = _made(item, "setup", "failed", f"no sandbox: {error}\n(`sandbox_unavailable = skip` skips instead)")
+        skipped = _made(item, "setup", "failed", failure(error))
     return [skipped, _made(item, "teardown", "passed", None)]
 
 

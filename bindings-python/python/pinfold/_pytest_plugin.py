@@ -56,16 +56,27 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Reporter(int(os.environ[GUEST])), "pinfold-guest")
 
 
+def _is_the_hosts(error: SandboxError) -> bool:
+    """Whether it is the host that can't. Wrong options are nobody's host."""
+    return error.kind in ("unsupported", "setup")
+
+
 def may_skip(config: pytest.Config, error: SandboxError) -> bool:
-    """Whether it is the host that can't, and that is to be a skip. Wrong options are nobody's host."""
-    return config.getini("sandbox_unavailable") == "skip" and error.kind in ("unsupported", "setup")
+    """Whether it is the host that can't, and that is to be a skip."""
+    return config.getini("sandbox_unavailable") == "skip" and _is_the_hosts(error)
+
+
+def failure(error: SandboxError) -> str:
+    """What a test that had no sandbox fails with."""
+    advice = "\n(`sandbox_unavailable = skip` skips instead)" if _is_the_hosts(error) else ""
+    return f"no sandbox: {error}{advice}"
 
 
 def _unavailable(config: pytest.Config, error: SandboxError) -> None:
     """Ends the test of a host that can't."""
     if may_skip(config, error):
         pytest.skip(f"no sandbox: {error}")
-    pytest.fail(f"no sandbox: {error}\n(`sandbox_unavailable = skip` skips instead)", pytrace=False)
+    pytest.fail(failure(error), pytrace=False)
 
 
 @pytest.fixture
