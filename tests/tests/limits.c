@@ -41,6 +41,7 @@ int main(int argc, char **argv) {
     long number = argc > 2 ? atol(argv[2]) : 0;
     if (!strcmp(what, "exit")) return number;
     if (!strcmp(what, "touch")) { touch(number); return 0; }
+    if (!strcmp(what, "hold")) { touch(number); pause(); return 0; }
     if (!strcmp(what, "spin")) { spin(number); return 0; }
     if (!strcmp(what, "sleep")) { usleep(number * 1000); return 0; }
     if (!strcmp(what, "stop")) { raise(SIGSTOP); return 0; }

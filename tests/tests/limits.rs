@@ -421,6 +421,64 @@ fn limits_change_while_it_runs() {
     assert_eq!(error.kind(), ErrorKind::Config);
 }
 
+/// What could be written and would do nothing is refused while it runs, as it is before.
+#[test]
+fn a_change_without_effect_is_refused() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY, PIDS);
+    let host = HostCaps::probe().expect("facts");
+    let sandbox = built(worker().memory("64MiB"));
+    let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    let without_memory = built(worker().pids(8));
+    let other = without_memory.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    let refused = |process: &Process, key: &str, change: &LimitsConfig| {
+        let error = process.update(change).expect_err(key);
+        assert_eq!((error.kind(), error.report().origin.as_deref()), (ErrorKind::Unsupported, Some(key)), "{error}");
+        assert!(error.hint().is_some(), "{error}");
+    };
+    if host.cgroups.v1.contains_key("memory") {
+        refused(&process, "limits.memory_high", &limits(|l| l.memory_high = Some(Bytes::from("32MiB"))));
+        refused(&other, "limits.swap", &limits(|l| l.swap = Some(Bytes::from("1MiB"))));
+    }
+    if host.cgroups.io_weight.is_empty() {
+        refused(&process, "limits.io_weight", &limits(|l| l.io_weight = Some(500)));
+    }
+}
+
+/// Of a change that fails in the middle, what was written before stays, and is known.
+#[test]
+fn a_change_that_fails_is_remembered_as_far_as_it_went() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    if !HostCaps::probe().expect("facts").cgroups.swap {
+        skip!("this kernel does not account for swap");
+    }
+    let process = built(worker().memory("64MiB").swap("16MiB")).command(WORKER).args(["sleep", "100000"]).spawn();
+    let process = process.expect("starts");
+    let change = limits(|l| {
+        l.memory = Some(Bytes::from("32MiB"));
+        l.cpuset = Some("77".to_owned());
+    });
+    process.update(&change).expect_err("there is no such CPU");
+    process.update(&limits(|l| l.swap = Some(Bytes::from("8MiB")))).expect("less swap");
+    assert_eq!(number(raw(&process, "memory", "memory.limit_in_bytes", "memory.max")), Some(32 << 20));
+}
+
+/// Memory that is in use is not taken away by killing for it.
+#[test]
+fn memory_in_use_stays() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    let sandbox = built(worker().memory("64MiB"));
+    let process = sandbox.command(WORKER).args(["hold", "24"]).spawn().expect("starts");
+    let used = || number(raw(&process, "memory", "memory.usage_in_bytes", "memory.current"));
+    eventually("it has its memory", || used() > Some(24 << 20));
+    let error = process.update(&limits(|l| l.memory = Some(Bytes::from("8MiB")))).expect_err("it is in use");
+    assert_eq!((error.kind(), error.errno()), (ErrorKind::Setup, Some(libc::EBUSY)), "{error}");
+    assert_eq!(number(raw(&process, "memory", "memory.limit_in_bytes", "memory.max")), Some(64 << 20));
+    assert!(process.try_wait().expect("can be asked").is_none(), "it lives");
+}
+
 /// On v1 one file holds the sum, which may at no moment be less than the other: who grows goes first.
 #[test]
 fn memory_and_swap_change_together() {
@@ -693,7 +751,9 @@ fn nothing_else_is_swept() {
         // A scope goes as a whole, which scopes.rs tests: there is nothing to sweep in it.
         return;
     }
-    let [held, orphan, foreign] = ["pinfold-1-0", "pinfold-1-1", "test-foreign"].map(|name| own.with_file_name(name));
+    // A host in another PID namespace may have had our pid.
+    let ours = format!("pinfold-{}-1-0", std::process::id());
+    let [held, orphan, foreign] = ["pinfold-1-0", &ours, "test-foreign"].map(|name| own.with_file_name(name));
     for group in [&held, &orphan, &foreign] {
         fs::create_dir(group).expect("a group can be made");
     }
@@ -710,6 +770,23 @@ fn nothing_else_is_swept() {
     eventually("what nobody holds any more is swept", || swept(&held));
     assert!(foreign.exists() && process.try_wait().expect("can be asked").is_none());
     fs::remove_dir(&foreign).expect("it is as it was");
+}
+
+/// Also where the sandbox that starts has no groups itself.
+#[test]
+fn leftovers_of_every_hierarchy_are_swept() {
+    let _leaks = Leaks::watch();
+    needs!(PIDS);
+    let places = HostCaps::probe().expect("facts").cgroups.v1_places;
+    // With v2 alone there is one hierarchy, in which every sandbox has its group.
+    let Some(place) = places.get("cpuset").or(places.get("freezer")) else { return };
+    let orphan = place.join("pinfold-1-2-3");
+    fs::create_dir(&orphan).expect("a group can be made");
+    let sandbox = built(worker().pids(9));
+    eventually("it is swept", || {
+        assert!(run(&sandbox, &["exit", "0"]).success());
+        !orphan.exists()
+    });
 }
 
 /// The groups of dead hosts.

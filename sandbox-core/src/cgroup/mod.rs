@@ -26,7 +26,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
@@ -54,6 +54,8 @@ pub(crate) struct Leaf {
     /// Processes of ours in it, which neither count against the limit nor as used.
     ours: u64,
     limits: Mutex<Limits>,
+    /// Whether a block device of this host heeds weights.
+    weighs_io: bool,
     /// What its directories had counted when they were made, or for the sandbox before.
     before: Sample,
     /// By freezing, new limits, a device program or groups below it: nothing of it serves another sandbox.
@@ -78,6 +80,8 @@ struct Directory {
 
 const PREFIX: &str = "pinfold-";
 static NEXT: AtomicU32 = AtomicU32::new(0);
+/// Tells this process from one that had its pid: the first of each container has the same.
+static BEGUN: OnceLock<u64> = OnceLock::new();
 
 /// What every statistics file fits into, usually.
 const ROOM: usize = 4096;
@@ -90,6 +94,7 @@ impl Leaf {
     /// same group has left, which fits. `sampled`: whether anybody may ask for samples.
     pub fn create(group: &Group, ours: u64, spare: Option<Spare>, sampled: bool) -> Result<Self> {
         let mut leaf = Self::empty(ours, group.limits.clone());
+        leaf.weighs_io = group.weighs_io;
         if let Some(place) = &group.unified {
             enable(place)?;
         }
@@ -97,7 +102,7 @@ impl Leaf {
         for _ in 0..100 {
             leaf.name = name.take().unwrap_or_else(next_name);
             match leaf.make(group) {
-                // Left behind by a process that had our pid, and swept by somebody else some day.
+                // Somebody else's, or taken for one that was left behind before it was locked.
                 Err(error) if error.errno() == Some(libc::EEXIST) => leaf.discard(),
                 Err(error) => return Err(error),
                 Ok(reused) => {
@@ -117,6 +122,7 @@ impl Leaf {
             v1: Vec::new(),
             ours,
             limits: Mutex::new(limits),
+            weighs_io: false,
             before: Sample::default(),
             changed: AtomicBool::new(false),
             below: Mutex::default(),
@@ -209,7 +215,8 @@ impl Leaf {
         }
     }
 
-    /// Change limits while it is used. What is not given stays as it is.
+    /// Change limits while it is used. What is not given stays as it is. Memory goes first; of a change that fails in the
+    /// middle, what was written before stays.
     pub fn update(&self, change: &Limits) -> Result<()> {
         self.changed.store(true, Ordering::Relaxed);
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,10 +226,15 @@ impl Leaf {
             wanted.memory = wanted.memory.or(limits.memory);
             wanted.swap = wanted.swap.or(limits.swap);
         }
-        self.write(&wanted)?;
-        limits.memory = wanted.memory.or(limits.memory);
-        limits.swap = wanted.swap.or(limits.swap);
-        Ok(())
+        self.takes_effect(&wanted)?;
+        if let Some(memory) = change.memory {
+            self.has_room_for(memory)?;
+        }
+        let Limits { memory, swap, memory_high, .. } = wanted;
+        self.write(&Limits { memory, swap, memory_high, ..Limits::default() })?;
+        limits.memory = memory.or(limits.memory);
+        limits.swap = swap.or(limits.swap);
+        self.write(&Limits { memory: None, swap: None, memory_high: None, ..wanted })
     }
 
     #[cfg(feature = "cgroups")]
@@ -282,10 +294,10 @@ impl Directory {
                 Ok(Self { path, controllers, unified, owned: owner, open: Mutex::default() })
             }
             Err(errno) => {
-                let error = failed(errno);
                 // Empty: nobody has had the time to use it.
                 drop(fs::remove_dir(&path));
-                Err(error)
+                // Gone or locked already: a sweep of another process has seen it before it was locked.
+                Err(failed(if matches!(errno, libc::ENOENT | libc::EWOULDBLOCK) { libc::EEXIST } else { errno }))
             }
         }
     }
@@ -354,8 +366,13 @@ fn read_from_start(file: &OwnedFd) -> nix::Result<Vec<u8>> {
     }
 }
 
+/// What the names of this process's groups begin with.
+fn own_prefix() -> String {
+    format!("{PREFIX}{}-{:x}-", std::process::id(), BEGUN.get_or_init(crate::sys::monotonic))
+}
+
 fn next_name() -> String {
-    format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("{}{}", own_prefix(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Let the parent hand down what the leaf needs. Nothing is limited there.

@@ -51,7 +51,19 @@ impl Leaf {
         usage.pids_peak = peak.map(|peak| peak.saturating_sub(self.ours));
         usage.pids_limit_hits = usage.pids_limit_hits.map(|hits| hits + below.pids_limit_hits);
         usage.oom_kills = usage.oom_kills.map(|kills| kills + below.oom_kills);
+        if self.session.is_some() {
+            self.forget_the_limits_of_the_session(&mut usage);
+        }
         usage
+    }
+
+    /// A payload's own group has no limits: how often those above were hit for it is counted there, if anywhere.
+    fn forget_the_limits_of_the_session(&self, usage: &mut Usage) {
+        usage.memory_limit_hits = None;
+        // Before Linux 6.11 v2 counted in the group of who was refused, as v1 does.
+        if self.unified.as_ref().is_some_and(|directory| directory.path.join("pids.events.local").exists()) {
+            usage.pids_limit_hits = None;
+        }
     }
 
     /// What its directories have counted that may serve the next sandbox.

@@ -1,13 +1,14 @@
 //! Owns: removing leaves that a killed host left behind.
 //! Must not: kill anything, or touch a leaf whose owner lives: its lock says so, no recorded pid does.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use super::PREFIX;
+use super::{PREFIX, own_prefix};
 use crate::settle::Group;
 
 /// When was swept last. At most once a second: with many sandboxes side by side a look at each of them is not free.
@@ -17,8 +18,9 @@ pub(crate) struct Sweep(AtomicU64);
 const PAUSE: u64 = 1_000_000_000;
 
 impl Sweep {
-    /// Remove empty leaves without an owner wherever this sandbox's own are made.
-    pub fn maybe(&self, group: &Group) {
+    /// Remove empty leaves without an owner wherever this sandbox's own are made, and in `others`: those of the v1 hierarchies that
+    /// other sandboxes of this host use.
+    pub fn maybe<'a>(&self, group: &'a Group, others: impl Iterator<Item = &'a PathBuf>) {
         let now = crate::sys::monotonic();
         let last = self.0.load(Ordering::Relaxed);
         if (last != 0 && now.saturating_sub(last) < PAUSE)
@@ -26,7 +28,9 @@ impl Sweep {
         {
             return;
         }
-        group.unified.iter().chain(&group.v1).for_each(|place| sweep(&place.parent));
+        let places: BTreeSet<&PathBuf> =
+            group.unified.iter().chain(&group.v1).map(|place| &place.parent).chain(others).collect();
+        places.into_iter().for_each(|place| sweep(place));
     }
 }
 
@@ -41,7 +45,7 @@ fn below(leaf: &Path) {
 
 fn sweep(parent: &Path) {
     let Ok(entries) = fs::read_dir(parent) else { return };
-    let ours = format!("{PREFIX}{}-", std::process::id());
+    let ours = own_prefix();
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();

@@ -338,7 +338,7 @@ fn set_up(mut start: Start<'_>) -> Result<Set> {
     // While init is busy.
     start.kept.sweep();
     if let Some(group) = &start.settled.group {
-        start.kept.stale.maybe(group);
+        start.kept.stale.maybe(group, start.settled.host.cgroups.v1_places.values());
     }
     // What init has now is not needed here: a copy of a payload's pipe would hide its end. Mounts that are still to be
     // id-mapped are the exception.

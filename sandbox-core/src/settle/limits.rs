@@ -36,7 +36,22 @@ pub(crate) struct Group {
     pub cpu_time: Option<Duration>,
     /// Whether payloads of a session can enter groups of their own below it.
     pub enterable: bool,
+    /// Whether a block device here heeds weights.
+    pub weighs_io: bool,
 }
+
+/// Why a limit that could be written would do nothing, and what to do about it.
+pub(crate) type Useless = (&'static str, &'static str);
+
+pub(crate) const SWAP_ALONE: Useless = ("cgroup v1 limits swap only together with memory", "set limits.memory too");
+pub(crate) const NOTHING_WEIGHS: Useless = (
+    "no block device here has a scheduler that heeds weights (bfq, or a cost model)",
+    "as root: echo bfq > /sys/block/DISK/queue/scheduler; or limit it with limits.io",
+);
+pub(crate) const ONLY_ON_V2: Useless = (
+    "the memory controller is in a cgroup v1 hierarchy, which has no such thing",
+    "boot with systemd.unified_cgroup_hierarchy=1, or leave it out",
+);
 
 /// A directory in which the group of a sandbox is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,7 +291,7 @@ impl Choice<'_> {
     }
 
     /// A limit that could be written and would do nothing: why, and what to do about it.
-    fn without_effect(&self, want: &Wanted) -> Option<(&'static str, &'static str)> {
+    fn without_effect(&self, want: &Wanted) -> Option<Useless> {
         let cgroups = &self.host.cgroups;
         let memory_on_v1 = cgroups.v1.contains_key("memory");
         match want.key {
@@ -284,17 +299,9 @@ impl Choice<'_> {
             "limits.swap" if !cgroups.swap => {
                 Some(("this kernel does not account for swap", "boot with swapaccount=1, or leave limits.swap out"))
             }
-            "limits.swap" if memory_on_v1 && self.spec.limits.memory.is_none() => {
-                Some(("cgroup v1 limits swap only together with memory", "set limits.memory too"))
-            }
-            "limits.io_weight" if cgroups.io_weight.is_empty() => Some((
-                "no block device here has a scheduler that heeds weights (bfq, or a cost model)",
-                "as root: echo bfq > /sys/block/DISK/queue/scheduler; or limit it with limits.io",
-            )),
-            "limits.memory_high" | "limits.oom_group" if memory_on_v1 => Some((
-                "the memory controller is in a cgroup v1 hierarchy, which has no such thing",
-                "boot with systemd.unified_cgroup_hierarchy=1, or leave it out",
-            )),
+            "limits.swap" if memory_on_v1 && self.spec.limits.memory.is_none() => Some(SWAP_ALONE),
+            "limits.io_weight" if cgroups.io_weight.is_empty() => Some(NOTHING_WEIGHS),
+            "limits.memory_high" | "limits.oom_group" if memory_on_v1 => Some(ONLY_ON_V2),
             _ => None,
         }
     }
@@ -474,6 +481,7 @@ impl Choice<'_> {
         self.report.enforced("cgroup", format!("below {}", all.join(", ")));
         let scope = scope.map(|manager| manager.socket.clone());
         let enterable = self.enters_v1 || !v1.iter().any(|place| Place::counts_payloads(&place.controllers));
-        Ok(Some(Group { unified, scope, v1, limits: self.enforced.clone(), cpu_time, enterable }))
+        let weighs_io = !self.host.cgroups.io_weight.is_empty();
+        Ok(Some(Group { unified, scope, v1, limits: self.enforced.clone(), cpu_time, enterable, weighs_io }))
     }
 }

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 #[cfg(not(feature = "cgroups"))]
 pub(crate) use limits::in_groups;
-pub(crate) use limits::{Group, Place};
+pub(crate) use limits::{Group, NOTHING_WEIGHS, ONLY_ON_V2, Place, SWAP_ALONE};
 pub use report::{Degradation, Report};
 
 /// How bind sources become mounts.
