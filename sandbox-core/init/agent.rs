@@ -8,8 +8,8 @@ use crate::reaper::{self, SIGNAL_FD};
 use crate::start::Plan;
 use crate::sys::{self, POLLERR, POLLHUP, POLLIN, PollFd};
 use crate::wire::{
-    CONTROL_FD, RECORD_DONE, RECORD_FAIL, RECORD_KILL_ALL, RECORD_OPEN, RECORD_SHEPHERD, RULESET_FD, Record,
-    SHEPHERDS_MAX,
+    CONTROL_FD, OP_PLACE, OP_SHEPHERD, RECORD_DONE, RECORD_FAIL, RECORD_KILL_ALL, RECORD_OPEN, RECORD_SHEPHERD,
+    RULESET_FD, Record, SHEPHERDS_MAX,
 };
 use crate::{send, shepherd};
 
@@ -115,7 +115,8 @@ impl Agent {
 
     fn shepherd(&mut self, [control, doorbell, plan, ..]: [i32; crate::wire::FDS_MAX]) {
         let place = self.shepherds.iter_mut().find(|pid| **pid == 0);
-        let pid = if place.is_some() { sys::fork() } else { -(EAGAIN as isize) };
+        let full = place.is_none();
+        let pid = if !full { sys::fork() } else { -(EAGAIN as isize) };
         if pid == 0 {
             shepherd::tend(control, doorbell, plan);
         }
@@ -123,6 +124,7 @@ impl Agent {
             Some(place) if pid > 0 => *place = pid as i32,
             _ => {
                 let mut record = Record::new(RECORD_FAIL);
+                record.value = if full { OP_PLACE } else { OP_SHEPHERD };
                 record.detail = -pid as u32;
                 sys::send_record(control, &record.to_bytes(), None);
             }

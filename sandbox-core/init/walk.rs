@@ -3,7 +3,7 @@
 use crate::start::{HOST_FD, Plan};
 use crate::sys::{self, POLLIN, PollFd};
 use crate::wire::{
-    CONTROL_FD, EXECUTED_ADDR, FLAG_END_ONLY, FLAG_PAYLOAD_IS_PID1, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE,
+    CONTROL_FD, EXECUTED_ADDR, FLAG_END_ONLY, FLAG_PAYLOAD_IS_PID1, OP_FORK, PSEUDO_BASE, PSEUDO_CHECK, PSEUDO_CLONE,
     PSEUDO_DEPUTIZE, PSEUDO_EXEC, PSEUDO_PID, PSEUDO_READY, PSEUDO_SEND, PSEUDO_SERVE, PSEUDO_START, PlanHeader,
     RECORD_EXEC, RECORD_FD, RECORD_GO, RECORD_READY, RawOp, Record,
 };
@@ -285,7 +285,9 @@ impl<'a> Birth<'a> {
         let start = &raw mut self.start as usize;
         let pid = sys::clone_shared(stack, handle.then_some(&mut self.pidfd), &mut self.using, payload, start);
         if pid < 0 {
-            return Err(Failure { errno: -pid as i32, ..self.cancelled() });
+            // The first call of a session's payload is not what starts it.
+            let op = if self.start.at == 0 { OP_FORK } else { self.cancelled().op };
+            return Err(Failure { op, errno: -pid as i32, extra: 0 });
         }
         self.pid = pid as i32;
         Ok(())

@@ -9,7 +9,7 @@
 pub const MAGIC: u64 = 0x0044_4C4F_464E_4950;
 
 /// Changes with every change of a layout, of an address below, or of the meaning of a pseudo call.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;
 
 /// Where init maps the plan. Blobs inside the plan hold absolute addresses, so that init relocates nothing. This and the
 /// addresses below lie in the same GiB as init's image: fewer tables of pages to make and to take down.
@@ -252,6 +252,13 @@ pub const RECORD_DONE: u32 = 24;
 
 /// Holder to host, on the keeper's control socket: it was made. `value`: its pid; its pidfd comes along.
 pub const RECORD_MADE: u32 = 25;
+
+/// In a FAIL, instead of an operation: a shepherd could not fork. It is free.
+pub const OP_FORK: u32 = u32::MAX;
+/// PID 1 of a session could not fork a shepherd.
+pub const OP_SHEPHERD: u32 = u32::MAX - 1;
+/// As many payloads run as can: [`SHEPHERDS_MAX`].
+pub const OP_PLACE: u32 = u32::MAX - 2;
 
 /// PID 1 ended by itself.
 pub const CAUSE_NONE: u32 = 0;

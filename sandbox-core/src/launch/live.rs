@@ -220,7 +220,13 @@ impl Live {
             None => {
                 let shepherd = self.hire()?;
                 if !shepherd.send_run(&bytes, &numbers)? {
-                    return Err(self.gone_since(killings_before));
+                    // It may never have been there; then PID 1 has said so.
+                    return Err(match shepherd.control.take() {
+                        Some(Ok(Message::Fail { op, errno, present })) => {
+                            explain(run.settled, run.plan, Failure { op, errno, present })
+                        }
+                        _ => self.gone_since(killings_before),
+                    });
                 }
                 shepherd
             }
@@ -258,14 +264,17 @@ impl Live {
         let (executed, payload) = match said {
             Ok(Message::Exec { time, pidfd }) => (time, pidfd),
             Ok(Message::Fail { op, errno, present }) => {
-                if errno != libc::ECANCELED {
+                let failure = Failure { op, errno, present };
+                if failure.leaves_a_shepherd() {
                     self.keep(shepherd, true);
+                } else if errno != libc::ECANCELED {
+                    // There is none.
                 } else if run.deadline.is_some_and(|deadline| crate::sys::monotonic() >= deadline) {
                     return Err(too_late());
                 } else if shepherd.is_dismissed() {
                     return Err(killed_before());
                 }
-                return Err(explain(run.settled, run.plan, Failure { op, errno, present }));
+                return Err(explain(run.settled, run.plan, failure));
             }
             // The shepherd notices that its host's end is closed.
             Err(Silence::Timeout) => return Err(too_late()),
@@ -425,6 +434,14 @@ pub(crate) struct Failure {
     pub present: bool,
 }
 
+impl Failure {
+    /// Whether the shepherd that says so is free for another payload.
+    pub fn leaves_a_shepherd(self) -> bool {
+        let never_there = [crate::wire::OP_SHEPHERD, crate::wire::OP_PLACE].map(|op| op as usize);
+        self.errno != libc::ECANCELED && !never_there.contains(&self.op)
+    }
+}
+
 /// What is still to be known of a payload whose end alone is waited for: that it was executed, and in time.
 pub(crate) struct Unproven {
     pub deadline: Option<u64>,
@@ -470,9 +487,35 @@ fn killed_before() -> Error {
     )
 }
 
+/// Of a fork that failed inside a session: the payload's, or that of its supervisor.
+fn no_process(settled: &Settled, errno: i32) -> Error {
+    let error = Error::launch("could not start one more process in the session", errno);
+    match (errno, settled.spec.limits.pids) {
+        (libc::EAGAIN, Some(pids)) => error.with_origin("limits.pids").with_hint(format!(
+            "it is {pids}, and counts all payloads, their children and a supervisor for each payload together: raise limits.pids, or \
+             wait until some have ended"
+        )),
+        (libc::EAGAIN, None) => error.with_hint(
+            "a limit on processes is reached: RLIMIT_NPROC of this user, a group above the sandbox, or kernel.pid_max",
+        ),
+        _ => error,
+    }
+}
+
+/// Of one payload too many.
+fn no_place(errno: i32) -> Error {
+    Error::launch(format!("{} payloads of the session run already", crate::wire::SHEPHERDS_MAX), errno)
+        .with_hint("no more can run side by side in one session: wait until some have ended, or open another one")
+}
+
 /// Why a payload of a session was not executed.
 pub(crate) fn explain(settled: &Settled, plan: &Plan, failure: Failure) -> Error {
     let Failure { op, errno, present } = failure;
+    match u32::try_from(op) {
+        Ok(crate::wire::OP_FORK | crate::wire::OP_SHEPHERD) => return no_process(settled, errno),
+        Ok(crate::wire::OP_PLACE) => return no_place(errno),
+        _ => {}
+    }
     match plan.step(op) {
         Some(step) => failed(&settled.host, plan, plan.host_count() + op, step, errno, present),
         None => garbled(),

@@ -431,7 +431,7 @@ impl Process {
         match (&state.exit, &state.failure) {
             (Some(exit), _) if exit.free => self.running.give_back(self.running.executed.is_some()),
             // One that was told to give up has a request for that before it.
-            (None, Some(failure)) if failure.errno != libc::ECANCELED => self.running.give_back(true),
+            (None, Some(failure)) if failure.leaves_a_shepherd() => self.running.give_back(true),
             (Some(_), _) | (_, Some(_)) => {}
             (None, None) if state.end.is_some() || state.lost || state.abandoned => {}
             (None, None) => {
