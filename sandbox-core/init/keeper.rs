@@ -1,4 +1,5 @@
-//! Owns: the keeper: outside of the PID namespace, ends the sandbox when its time, its host or its PID 1 is over.
+//! Owns: the keeper: outside of the PID namespace, ends the sandbox when its time, its host or its PID 1 is over, and thaws a
+//! session when the time of a payload is over that its shepherd, frozen with it, can't end.
 //! Must not: touch what is inside.
 
 use crate::cpu::Watch;
@@ -7,7 +8,7 @@ use crate::start::{HOST_FD, Plan};
 use crate::sys::{self, POLLERR, POLLHUP, POLLIN, PollFd};
 use crate::wire::{
     CAUSE_CPU_TIME, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, FLAG_END_ONLY, FLAG_PAYLOAD_IS_PID1, RECORD_END,
-    RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_USAGE, Record,
+    RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_THAW, RECORD_USAGE, Record,
 };
 
 const PID1_FD: i32 = 6;
@@ -44,6 +45,7 @@ pub fn keep(plan: &Plan, pid1: i32) -> ! {
     }
     let mut cause = CAUSE_NONE;
     let mut last_moment = None;
+    let mut thawing: Option<Thawing> = None;
     let mut fds = [CONTROL_FD, HOST_FD, PID1_FD].map(|fd| PollFd { fd, events: POLLIN, revents: 0 });
     loop {
         let deadline = match plan.header.deadline {
@@ -63,11 +65,15 @@ pub fn keep(plan: &Plan, pid1: i32) -> ! {
             }
             continue;
         }
-        let timeout = match (wall, used) {
-            (Some(wall), Some(used)) => Some(wall.min(used)),
-            (wall, used) => wall.or(used),
-        };
-        if sys::poll(&mut fds, timeout) < 0 {
+        let thaw = thawing.as_ref().map(|thawing| thawing.time.saturating_sub(sys::monotonic()));
+        let timeout = [wall, used, thaw].into_iter().flatten().min();
+        let ready = sys::poll(&mut fds, timeout);
+        if ready < 0 {
+            continue;
+        }
+        // Not before what the host has said meanwhile.
+        if ready == 0 && thaw == Some(0) {
+            thawing.take().inspect(Thawing::carry_out);
             continue;
         }
         let [control, host, init] = &fds;
@@ -77,7 +83,11 @@ pub fn keep(plan: &Plan, pid1: i32) -> ! {
         if control.revents & POLLIN != 0 {
             // 0 bytes: the host's end is closed. Anything but a kill is not ours to understand.
             match next_command() {
-                Some(record) if record.kind == RECORD_KILL => {
+                Some((record, fd)) if record.kind == RECORD_THAW => {
+                    thawing = Thawing::new(&record, fd);
+                    continue;
+                }
+                Some((record, _)) if record.kind == RECORD_KILL => {
                     if cause == CAUSE_NONE {
                         cause = record.detail;
                         last_moment = end(no_init);
@@ -130,8 +140,36 @@ fn end(no_init: bool) -> Option<u64> {
     Some(sys::monotonic().saturating_add(PATIENCE))
 }
 
-fn next_command() -> Option<Record> {
+/// What the host says, and the fd that came along.
+fn next_command() -> Option<(Record, Option<i32>)> {
     let mut bytes = [0; Record::SIZE];
-    let (got, _) = sys::receive(CONTROL_FD, &mut bytes, &mut sys::ManyFds::empty());
-    Record::from_bytes(&bytes).filter(|_| got == Record::SIZE as isize)
+    let mut fds = sys::ManyFds::empty();
+    let (got, count) = sys::receive(CONTROL_FD, &mut bytes, &mut fds);
+    let [fd, ..] = fds.fds;
+    Record::from_bytes(&bytes)
+        .filter(|_| got == Record::SIZE as isize)
+        .map(|record| (record, (count == 1).then_some(fd)))
+}
+
+/// The first deadline of a payload whose session is frozen. Its shepherd ends it then.
+struct Thawing {
+    time: u64,
+    fd: i32,
+    by_v1: bool,
+}
+
+impl Thawing {
+    fn new(record: &Record, fd: Option<i32>) -> Option<Self> {
+        Some(Self { time: record.time, fd: fd?, by_v1: record.detail == 1 })
+    }
+
+    fn carry_out(&self) {
+        sys::write(self.fd, if self.by_v1 { b"THAWED".as_slice() } else { b"0" });
+    }
+}
+
+impl Drop for Thawing {
+    fn drop(&mut self) {
+        sys::close(self.fd);
+    }
 }

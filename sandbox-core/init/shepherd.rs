@@ -12,8 +12,8 @@ use crate::sys::{self, POLLERR, POLLHUP, POLLIN, PollFd, Rusage};
 use crate::walk::Birth;
 use crate::wire::{
     CAUSE_CPU_TIME, CAUSE_KILLED, CAUSE_NONE, CAUSE_WALL_TIME, CONTROL_FD, DOORBELL_FD, FLAG_END_ONLY, MAGIC,
-    MESSAGE_MAX, PLAN_MAX, PlanHeader, RECORD_END, RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_RUN, RECORD_USAGE,
-    RUN_ADDR, Record, VERSION,
+    MESSAGE_MAX, PLAN_MAX, PlanHeader, RECORD_END, RECORD_EXEC, RECORD_EXIT, RECORD_KILL, RECORD_RUN, RECORD_SIGNAL,
+    RECORD_USAGE, RUN_ADDR, Record, VERSION,
 };
 use crate::{Failure, report, send};
 
@@ -79,10 +79,16 @@ fn start(plan: &Plan, birth: &mut Birth<'_>) -> Result<(), Failure> {
 fn next() -> Option<Plan> {
     let mut bytes = [0; Record::SIZE];
     let mut fds = sys::ManyFds::empty();
-    // SAFETY: more bytes are mapped there for this, and the plan before this one is over.
-    let (got, count) = unsafe { sys::receive_long(CONTROL_FD, &mut bytes, (RUN_ADDR, MESSAGE_MAX), &mut fds) };
-    let behind = (got as usize).checked_sub(Record::SIZE).filter(|_| got > 0)?;
-    let record = Record::from_bytes(&bytes)?;
+    let (record, behind, count) = loop {
+        // SAFETY: more bytes are mapped there for this, and the plan before this one is over.
+        let (got, count) = unsafe { sys::receive_long(CONTROL_FD, &mut bytes, (RUN_ADDR, MESSAGE_MAX), &mut fds) };
+        let behind = (got as usize).checked_sub(Record::SIZE).filter(|_| got > 0)?;
+        let record = Record::from_bytes(&bytes)?;
+        // A signal crossed the end of whom it was for.
+        if record.kind != RECORD_SIGNAL {
+            break (record, behind, count);
+        }
+    };
     let length = record.value as usize;
     if record.kind != RECORD_RUN || record.extra != VERSION || length > PLAN_MAX || count != record.detail as usize {
         return None;
@@ -195,6 +201,8 @@ fn watch(plan: &Plan, payload: &Watched<'_>) {
     sys::close_range(first, u32::MAX);
     let mut used = Used([0; 18]);
     let mut ended = None;
+    // By the host, to end: then it has nothing more to say.
+    let mut told = false;
     let mut fds = [SIGNAL_FD, CONTROL_FD].map(|fd| PollFd { fd, events: POLLIN, revents: 0 });
     let cause = loop {
         let wall = match plan.header.deadline {
@@ -253,26 +261,42 @@ fn watch(plan: &Plan, payload: &Watched<'_>) {
             }
         }
         if control.fd >= 0 && control.revents & (POLLIN | POLLHUP | POLLERR) != 0 {
-            break CAUSE_NONE;
+            match request() {
+                // Not yet reaped, so the number is still its own.
+                Request::Signal(signal) => {
+                    sys::kill(birth.pid, signal);
+                }
+                Request::End(cause) => {
+                    told = true;
+                    break cause;
+                }
+            }
         }
     };
     if ended.is_none() && !birth.is_executed() {
         report(&birth.abort());
+        if told {
+            sys::exit(0)
+        }
         return;
     }
-    let cause = if cause == CAUSE_NONE { cause_of_end() } else { cause };
     end(payload, cause, ended, used)
 }
 
-/// What the host has said: kill, or nothing more ever.
-fn cause_of_end() -> u32 {
+enum Request {
+    Signal(i32),
+    /// For this cause.
+    End(u32),
+}
+
+/// What the host says of a payload that runs: a signal for it, kill, or nothing more ever.
+fn request() -> Request {
     let mut bytes = [0; Record::SIZE];
     let (got, _) = sys::receive(CONTROL_FD, &mut bytes, &mut sys::ManyFds::empty());
-    match Record::from_bytes(&bytes) {
-        Some(record) if got == Record::SIZE as isize && record.kind == RECORD_KILL && record.detail != CAUSE_NONE => {
-            record.detail
-        }
-        _ => CAUSE_KILLED,
+    match Record::from_bytes(&bytes).filter(|_| got == Record::SIZE as isize) {
+        Some(record) if record.kind == RECORD_SIGNAL => Request::Signal(record.value as i32),
+        Some(record) if record.kind == RECORD_KILL && record.detail != CAUSE_NONE => Request::End(record.detail),
+        _ => Request::End(CAUSE_KILLED),
     }
 }
 

@@ -183,14 +183,16 @@ pub const PSEUDO_DEPUTIZE: u32 = PSEUDO_BASE + 8;
 pub struct Record {
     /// One of `RECORD_*`.
     pub kind: u32,
-    /// `FAIL`: the typed operation. `EXIT`: the wait status. `END`: PID 1's wait status. `START`: bytes of the plan.
+    /// `FAIL`: the typed operation, or one of `OP_*`. `EXIT`: the wait status. `END`: PID 1's wait status. `START`: bytes of the
+    /// plan. `SIGNAL`: the signal.
     pub value: u32,
     /// `FAIL`: the errno. `END`, `KILL`: one of `CAUSE_*`. `START`: how many fds come along, the plan not counted. `EXIT`: 1 if the usage is final.
+    /// `THAW`: 1 if the file is that of the v1 freezer.
     pub detail: u32,
     /// `FAIL` of an exec: 1 if the program is there although the kernel said ENOENT. `START`: [`VERSION`]. `EXIT` of a
     /// shepherd: 1 if it is free for another payload.
     pub extra: u32,
-    /// CLOCK_MONOTONIC nanoseconds at which it was sent.
+    /// CLOCK_MONOTONIC nanoseconds at which it was sent. `THAW`: at which to thaw; 0: not any more.
     pub time: u64,
     /// `EXIT`, `END` of a payload with [`FLAG_END_ONLY`]: CLOCK_MONOTONIC nanoseconds of its exec, if it came to that; otherwise 0.
     pub executed: u64,
@@ -230,6 +232,11 @@ pub const RECORD_RUN: u32 = 6;
 pub const RECORD_HOLD: u32 = 7;
 /// Host to holder: make a keeper. Its control socket comes along.
 pub const RECORD_KEEPER: u32 = 8;
+/// Host to shepherd: send the payload a signal. Says nothing to one whose payload is over.
+pub const RECORD_SIGNAL: u32 = 9;
+/// Host to the keeper of a session that is frozen, its shepherds too: thaw it at `time`, the first deadline of a payload. The file
+/// to write to comes along. Replaces the one before.
+pub const RECORD_THAW: u32 = 10;
 /// Init to host: waiting for the id maps, or for a table of calls.
 pub const RECORD_READY: u32 = 16;
 /// PID 1 to host: the payload was executed; its pidfd comes along.

@@ -369,6 +369,62 @@ fn a_signal_reaches_every_payload() {
     }
 }
 
+/// Those of `output` and `status` too, which the host has no pidfd of; and those that are over are no obstacle.
+#[test]
+fn a_signal_reaches_also_those_whose_end_alone_is_waited_for() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    let trap = "trap 'echo got; exit 5' USR1; echo ready > /tmp/$0; while :; do sleep 0.01; done";
+    let start = |name: &str| session.command("sh").args(["-c", trap, name]).stdout(Stdio::piped());
+    for _ in 0..3 {
+        let over = session.command("true").spawn().expect("starts");
+        let first = start("first").spawn().expect("starts");
+        let (called, waited) = thread::scope(|scope| {
+            let called = scope.spawn(|| start("called").output());
+            eventually("it runs", || sh(&session, "rm /tmp/called").success());
+            let last = start("last").spawn().expect("starts");
+            eventually("both run", || sh(&session, "rm /tmp/first && rm /tmp/last").success());
+            assert_eq!(session.signal(999).expect_err("no such signal").errno(), Some(libc::EINVAL));
+            session.signal(0).expect("it could be sent");
+            session.signal(libc::SIGUSR1).expect("it can be sent");
+            (called.join().expect("no panic"), [first, last].map(|process| process.wait()))
+        });
+        for outcome in waited.into_iter().chain([called]) {
+            let outcome = outcome.expect("an outcome");
+            assert_eq!((outcome.text().as_ref(), outcome.code()), ("got\n", Some(5)), "{outcome:?}");
+        }
+        assert!(over.wait().expect("an outcome").success());
+    }
+    // A signal that crosses the end of its payload is for no other.
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            let kept = (0..300).filter(|number| {
+                let line = "trap '' USR1; exit 0";
+                let command = session.command(if number % 2 == 0 { "true" } else { "sh" }).args(["-c", line]);
+                let told = match number % 3 {
+                    0 => command.spawn().and_then(|process| process.wait()),
+                    _ => command.output(),
+                };
+                // It may have come before the trap.
+                let outcome = told.expect("it starts");
+                assert!(outcome.success() || outcome.signal() == Some(libc::SIGUSR1), "{outcome:?}");
+                outcome.success()
+            });
+            let kept = kept.count();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            kept
+        });
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            session.signal(libc::SIGUSR1).expect("it can be sent");
+            thread::sleep(Duration::from_micros(500));
+        }
+        let kept = caller.join().expect("no panic");
+        println!("{kept} of 300 were not hit");
+    });
+    assert!(sh(&session, "true").success());
+}
+
 // -- the end -----------------------------------------------------------------------------------------------------------
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Directory, Leaf, stat};
@@ -41,6 +42,24 @@ impl Leaf {
             Error::new(ErrorKind::Setup, Stage::Supervise, "could not thaw the sandbox")
                 .with_errno(error.raw_os_error().unwrap_or(libc::EIO))
         })
+    }
+
+    /// Whether somebody froze it, and nobody thawed it since. What can't be read is not frozen.
+    pub fn is_frozen(&self) -> bool {
+        match (&self.unified, self.with("freezer", "")) {
+            (Some(directory), _) => directory.read("cgroup.freeze").is_some_and(|text| text.trim() == "1"),
+            (None, Some(directory)) => directory.read("freezer.state").is_some_and(|text| text.trim() != "THAWED"),
+            (None, None) => false,
+        }
+    }
+
+    /// The file that freezes and thaws it, for somebody else; whether it is that of the v1 freezer.
+    pub fn freezer(&self) -> io::Result<(OwnedFd, bool)> {
+        match (&self.unified, self.with("freezer", "")) {
+            (Some(directory), _) => Ok((directory.open("cgroup.freeze", OFlag::O_WRONLY)?, false)),
+            (None, Some(directory)) => Ok((directory.open("freezer.state", OFlag::O_WRONLY)?, true)),
+            (None, None) => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+        }
     }
 
     pub(super) fn thaw_if_frozen(&self) -> io::Result<()> {

@@ -10,7 +10,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, sendmsg,
+    socketpair,
 };
 use nix::sys::time::{TimeSpec, TimeValLike};
 
@@ -183,6 +184,34 @@ impl Control {
         }
     }
 
+    /// Have a shepherd send its payload a signal. One that is gone has none.
+    pub fn send_signal(&self, signal: i32) -> nix::Result<()> {
+        let mut record = Record::new(wire::RECORD_SIGNAL);
+        record.value = signal as u32;
+        match self.send(&record, &[]) {
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Have the keeper thaw a session at `time` by `file`, which may be that of the v1 freezer. A keeper that is gone has ended it.
+    pub fn send_thaw(&self, time: u64, file: RawFd, by_v1: bool) -> nix::Result<()> {
+        self.send_thawing(time, u32::from(by_v1), &[file])
+    }
+
+    /// Have it do so no more.
+    pub fn send_thaw_no_more(&self) -> nix::Result<()> {
+        self.send_thawing(0, 0, &[])
+    }
+
+    fn send_thawing(&self, time: u64, detail: u32, fds: &[RawFd]) -> nix::Result<()> {
+        let record = Record { time, detail, ..Record::new(wire::RECORD_THAW) };
+        match self.send(&record, fds) {
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Ask PID 1 of a session for a shepherd.
     pub fn send_shepherd(&self, fds: &[RawFd; 3]) -> nix::Result<()> {
         self.send(&Record::new(wire::RECORD_SHEPHERD), fds)
@@ -246,6 +275,14 @@ impl Control {
             errno => Silence::Failed(errno),
         })?;
         self.take().unwrap_or(Err(Silence::Cancelled))
+    }
+
+    /// What kind of record is there already.
+    pub fn peek(&self) -> Option<u32> {
+        let mut kind = [0; 4];
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        let got = recv(self.socket.as_raw_fd(), &mut kind, flags).ok()?;
+        (got == kind.len()).then(|| u32::from_le_bytes(kind))
     }
 
     /// A message that is there already; None when there is none.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::plan::{AGENT, Fault, Handed, Plan};
 use crate::settle::Settled;
 use crate::{Error, ErrorKind, Result, Stage};
 
+use super::frost::Frost;
 use super::{
     Control, GRACE, Handover, Held, Home, Image, Kept, Link, Message, Running, Set, Silence, Start, call, cancelled,
     failed, garbled, group, set_up, too_late, unattached, until_gone,
@@ -43,6 +44,7 @@ pub(crate) struct Live {
     /// Why its keeper ended it, once it has said so.
     cause: Mutex<Option<u32>>,
     killings: Killings,
+    frost: Arc<Frost>,
 }
 
 /// How often everything inside was killed.
@@ -128,6 +130,7 @@ impl Live {
             ahead,
             cause: Mutex::default(),
             killings: Killings::default(),
+            frost: Arc::default(),
         };
         Ok((Arc::new(live), handed))
     }
@@ -193,6 +196,9 @@ impl Live {
         if run.deadline.is_some_and(|deadline| crate::sys::monotonic() >= deadline) {
             return Err(too_late());
         }
+        if self.frost.is_frozen() {
+            return Err(frozen());
+        }
         let inside = |time: u64| time.saturating_add_signed(self.ahead).max(1);
         let session = self.group();
         let group =
@@ -234,6 +240,7 @@ impl Live {
         // A copy of a payload's pipe would hide its end.
         run.passed.clear();
         let home = Home::Session(Arc::clone(self));
+        let (deadline, number) = (run.deadline, shepherd.runs());
         if run.unproven.is_some() {
             let running = Running {
                 link: shepherd,
@@ -246,8 +253,11 @@ impl Live {
                 oom_kills_before,
                 killings_before,
                 group,
+                deadline,
+                run: number,
+                over: AtomicBool::new(false),
             };
-            return Ok(self.remember(running));
+            return self.remember(running);
         }
         let mut handed = BTreeMap::new();
         let mut said = shepherd.control.receive(run.deadline, run.cancel);
@@ -295,16 +305,55 @@ impl Live {
             oom_kills_before,
             killings_before,
             group,
+            deadline,
+            run: number,
+            over: AtomicBool::new(false),
         };
-        Ok(self.remember(running))
+        self.remember(running)
     }
 
-    fn remember(&self, running: Running) -> Arc<Running> {
+    fn remember(&self, running: Running) -> Result<Arc<Running>> {
         let running = Arc::new(running);
-        let mut shepherds = self.shepherds();
-        shepherds.running.retain(|running| running.strong_count() > 0);
-        shepherds.running.push(Arc::downgrade(&running));
-        running
+        {
+            let mut shepherds = self.shepherds();
+            shepherds.running.retain(|running| running.strong_count() > 0);
+            shepherds.running.push(Arc::downgrade(&running));
+        }
+        // Where somebody froze everything meanwhile.
+        self.keep_deadlines()?;
+        Ok(running)
+    }
+
+    /// Stop everything inside, the shepherds too, until the first of: thaw, a deadline, somebody tells a payload to end.
+    pub fn freeze(&self, group: &Arc<Leaf>) -> Result<()> {
+        self.frost.freeze(group, &self.link.control, || self.await_ends())?;
+        self.keep_deadlines().inspect_err(|_| self.frost.thaw_for_an_end().unwrap_or_default())
+    }
+
+    /// Wait for those that are being ended, at most [`GRACE`]: frozen, their shepherds could not say so.
+    fn await_ends(&self) {
+        let now = crate::sys::monotonic();
+        for running in self.running() {
+            let told = running.link.is_dismissed() || running.deadline.is_some_and(|deadline| deadline <= now);
+            if told && !running.is_over() {
+                let mut gone = [PollFd::new(running.link.control.as_fd(), PollFlags::empty())];
+                // ETIMEDOUT: then it is said after the thaw.
+                super::wait(&mut gone, Some(now + GRACE)).unwrap_or_default();
+            }
+        }
+    }
+
+    pub fn thaw(&self, group: &Leaf) -> Result<()> {
+        self.frost.thaw(group)
+    }
+
+    /// See to it that a session that is frozen goes on at the first deadline of its payloads.
+    fn keep_deadlines(&self) -> Result<()> {
+        let first = || {
+            let running = self.running();
+            running.iter().filter(|running| !running.is_over()).filter_map(|running| running.deadline).min()
+        };
+        self.frost.thaw_at(&self.link.control, first)
     }
 
     /// One more shepherd.
@@ -317,7 +366,7 @@ impl Live {
         match self.agent.send_shepherd(&[inits.as_raw_fd(), inits_doorbell.as_raw_fd(), plan.as_raw_fd()]) {
             Ok(()) => {
                 let control = control.ahead(self.ahead);
-                Ok(Arc::new(Link::to_shepherd(control, doorbell, plan)))
+                Ok(Arc::new(Link::to_shepherd(control, doorbell, plan, Arc::clone(&self.frost))))
             }
             Err(Errno::EPIPE | Errno::ECONNRESET) => Err(self.gone()),
             Err(errno) => Err(call("ask for a shepherd")(errno)),
@@ -357,6 +406,7 @@ impl Live {
             super::wait(&mut [PollFd::new(running.link.control.as_fd(), PollFlags::empty())], Some(deadline))
                 .map_err(call("wait for a payload's end"))?;
         }
+        self.frost.thaw_for_an_end().map_err(call("thaw the session"))?;
         self.shepherds().idle.clear();
         self.agent.send_kill_all().map_err(|_| self.gone())?;
         *owed += 1;
@@ -485,6 +535,11 @@ fn killed_before() -> Error {
         Stage::Launch,
         "everything in the session was killed (`kill_all`) before the payload was started",
     )
+}
+
+/// Of a start in a session that is frozen.
+fn frozen() -> Error {
+    Error::new(ErrorKind::Setup, Stage::Launch, "the session is frozen").with_hint("thaw it first (`Session::thaw`)")
 }
 
 /// Of a fork that failed inside a session: the payload's, or that of its supervisor.

@@ -5,6 +5,7 @@
 mod control;
 mod deputy;
 mod errand;
+mod frost;
 mod group;
 mod host;
 mod image;
@@ -17,9 +18,11 @@ mod upper;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::cancel::Canceller;
@@ -117,6 +120,12 @@ pub(crate) struct Running {
     killings_before: u64,
     /// In a session: its own, below that of the session.
     pub group: Option<Leaf>,
+    /// In a session: CLOCK_MONOTONIC nanoseconds.
+    deadline: Option<u64>,
+    /// In a session: which one of its shepherd's.
+    run: u64,
+    /// How it ended is known.
+    over: AtomicBool,
 }
 
 impl Running {
@@ -132,6 +141,20 @@ impl Running {
         kills.map(|kills| kills.saturating_sub(self.oom_kills_before))
     }
 
+    /// How it ended is known from here on.
+    pub fn is_over_now(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has ended, as far as was told.
+    fn is_over(&self) -> bool {
+        let mut hung_up = [PollFd::new(self.link.control.as_fd(), PollFlags::empty())];
+        self.over.load(Ordering::Relaxed)
+            || wait(&mut hung_up, Some(0)).is_ok()
+            // What was used is told before the end of a tree that is killed. Nothing else is said but an end.
+            || self.link.control.peek().is_some_and(|kind| kind != crate::wire::RECORD_USAGE)
+    }
+
     /// Whether it may have been killed with everything else in its session, which goes on.
     pub fn is_killed_with_all(&self) -> bool {
         matches!(&self.home, Home::Session(live) if live.has_killed_all_since(self.killings_before))
@@ -139,10 +162,14 @@ impl Running {
 
     /// Send a signal to the payload. One that has ended already is no error.
     pub fn signal(&self, signal: i32) -> Result<()> {
-        let sent = self
-            .payload
-            .as_ref()
-            .map_or(Err(Errno::EBADF), |payload| crate::sys::pidfd_send_signal(payload.as_fd(), signal));
+        // One whose end alone is waited for has no pidfd.
+        let sent = match &self.payload {
+            Some(payload) => crate::sys::pidfd_send_signal(payload.as_fd(), signal),
+            None if (0..=libc::SIGRTMAX()).contains(&signal) => self.link.send_signal(self.run, signal),
+            None => Err(Errno::EINVAL),
+        };
+        // Its shepherd is to say so.
+        let sent = if signal == libc::SIGKILL { sent.and_then(|()| self.link.thaw()) } else { sent };
         match sent {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => Err(Error::new(
@@ -249,7 +276,6 @@ impl Drop for Kept {
 
 /// Wait until a keeper has ended, at most until `deadline`, and reap it. False: it has not.
 pub(crate) fn until_gone(keeper: &OwnedFd, deadline: u64) -> bool {
-    use nix::poll::{PollFd, PollFlags};
     let ended = wait(&mut [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)], Some(deadline));
     // Reaped here or by somebody else: either way it is gone.
     ended.is_ok() && crate::sys::reap(keeper).unwrap_or(true)
@@ -275,6 +301,9 @@ pub(crate) fn launch(start: Start<'_>) -> Result<(Running, Handover)> {
             oom_kills_before: 0,
             killings_before: 0,
             group: None,
+            deadline: None,
+            run: 0,
+            over: AtomicBool::new(false),
         },
         handed,
     ))

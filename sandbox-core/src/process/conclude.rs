@@ -30,6 +30,7 @@ impl Process {
     pub(super) fn conclude(&self, state: &mut State) -> Result<Outcome> {
         let now = sys::monotonic();
         let running = &self.running;
+        running.is_over_now();
         let told = [state.exit.as_ref().map(|exit| exit.executed), state.end.as_ref().map(|end| end.executed)];
         let executed = told.into_iter().flatten().fold(running.executed, Option::or);
         if let Some(unproven) = &running.unproven {

@@ -19,13 +19,18 @@ impl Session {
         Ok(self.leaf("usage")?.usage())
     }
 
-    /// Stops every process inside until [`thaw`](Self::thaw), and returns when all have stopped. No payload can be started
-    /// meanwhile. Deadlines run on; closing works.
+    /// Stops every process inside until [`thaw`](Self::thaw), and returns when all have stopped. Starting a payload meanwhile is
+    /// an error of kind `setup`; signals arrive after it.
+    ///
+    /// Deadlines run on, and killing works. Both need what is inside, so that they thaw the session, which *stays thawed, with all
+    /// that is left in it*: the first deadline of a payload that runs, the end of one by [`kill`](crate::Process::kill),
+    /// `cancel`, too much output, SIGKILL or dropping its [`Process`](crate::Process), and [`kill_all`](Self::kill_all).
+    /// What was told to end before is waited for, at most a second. Closing thaws nothing.
     ///
     /// # Errors
     /// Kind `closed`; `unsupported` where the session is in no group; `setup` when a process did not stop within five seconds.
     pub fn freeze(&self) -> Result<()> {
-        self.leaf("freeze")?.freeze()
+        self.live.freeze(&self.leaf("freeze")?)
     }
 
     /// Lets every process go on. One that is not frozen is no error.
@@ -33,7 +38,7 @@ impl Session {
     /// # Errors
     /// Kind `closed`; `unsupported` where the session is in no group.
     pub fn thaw(&self) -> Result<()> {
-        self.leaf("thaw")?.thaw()
+        self.live.thaw(&*self.leaf("thaw")?)
     }
 
     /// Changes limits; what `limits` does not give stays as it is. See [`Process::update`](crate::Process::update).

@@ -90,18 +90,18 @@ impl Session {
         self.sandbox.report()
     }
 
-    /// Sends a signal to every payload that runs (not to what payloads have started).
+    /// Sends a signal to every payload that runs (not to what payloads have started). One that can't be sent to does not keep
+    /// the others from it.
     ///
     /// # Errors
-    /// Kind `closed`; the kernel refuses the number (EINVAL) or the right to send (EPERM).
+    /// Kind `closed`; the kernel refuses the number (EINVAL) or the right to send (EPERM): the first such error. What
+    /// `output` or `status` has started is sent it by its supervisor, and only the number is checked.
     pub fn signal(&self, signal: i32) -> Result<()> {
         if self.live.is_closed() {
             return Err(self.live.gone());
         }
-        for running in self.live.running() {
-            running.signal(signal)?;
-        }
-        Ok(())
+        let sent: Vec<Result<()>> = self.live.running().iter().map(|running| running.signal(signal)).collect();
+        sent.into_iter().collect()
     }
 
     /// Kills everything inside, also what earlier payloads have left running, and returns when it is gone. The session
