@@ -457,6 +457,32 @@ fn closing_ends_everything_and_use_after_it_is_an_error() {
     }
 }
 
+/// What was used is told also of what the end of the session ends: by all payloads, those of `output` too.
+#[test]
+fn what_closing_ends_has_its_usage() {
+    let _leaks = Leaks::watch();
+    let session = open();
+    // A child's, too.
+    let busy = "echo > /tmp/$0; sh -c 'while :; do :; done' & while :; do :; done";
+    let process = session.command("sh").args(["-c", busy, "spawned"]).stdout(Stdio::null()).spawn().expect("starts");
+    let outcomes = thread::scope(|scope| {
+        let called = scope.spawn(|| session.command("sh").args(["-c", busy, "called"]).output());
+        eventually("both run", || sh(&session, "rm /tmp/spawned && rm /tmp/called").success());
+        thread::sleep(Duration::from_millis(200));
+        let begun = Instant::now();
+        session.close();
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        [called.join().expect("no panic"), process.wait()]
+    });
+    for outcome in outcomes {
+        let outcome = outcome.expect("an outcome");
+        assert_eq!(outcome.ended(), Ended::Killed);
+        let usage = outcome.usage();
+        let cpu = usage.cpu_user.zip(usage.cpu_system).map(|(user, system)| user + system);
+        assert!(cpu > Some(0.01) && usage.memory_peak.is_some(), "{usage:?}");
+    }
+}
+
 #[test]
 fn a_process_outlives_neither_session_nor_its_handle() {
     let _leaks = Leaks::watch();

@@ -30,6 +30,9 @@ use super::{
 /// How many shepherds without a payload are kept for the next ones.
 const IDLE: usize = 16;
 
+/// How long payloads that are killed because their session closes may take to say what they used, all together.
+const LAST_WORDS: u64 = 50_000_000;
+
 /// A sandbox that is open.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -463,16 +466,38 @@ impl Live {
         kept.leave(held.keeper, held.group);
     }
 
-    /// Kill everything and wait until it is gone, at most [`GRACE`]. Whoever comes later finds it closed.
-    pub fn close(&self) {
+    /// Kill everything and wait until it is gone, at most [`GRACE`]. Whoever comes later finds it closed. What is not gone by then
+    /// is left with `kept`, if there is one.
+    pub fn close(&self, kept: Option<&Kept>) {
         let Some(held) = self.held().take() else { return };
+        self.hear_last_words();
         self.shepherds().idle.clear();
         // A keeper that is gone needs no telling, and the wait below sees it.
         self.link.send_kill(crate::wire::CAUSE_KILLED).unwrap_or_default();
         if let Some(group) = held.group.as_ref().filter(|group| !held.own_pids || group.freezes_by_v1()) {
             drop(group.kill());
         }
-        until_gone(&held.keeper, crate::sys::monotonic() + GRACE);
+        if !until_gone(&held.keeper, crate::sys::monotonic() + GRACE)
+            && let Some(kept) = kept
+        {
+            kept.leave(held.keeper, held.group);
+        }
+    }
+
+    /// Have the shepherds kill what runs and say what it used, as far as a moment reaches: one by one, because each searches all
+    /// processes. What is frozen says nothing.
+    fn hear_last_words(&self) {
+        let deadline = crate::sys::monotonic() + LAST_WORDS;
+        for running in self.running() {
+            if crate::sys::monotonic() >= deadline || self.frost.is_frozen() {
+                return;
+            }
+            if !running.is_over() && running.link.send_kill(crate::wire::CAUSE_KILLED).is_ok() {
+                let mut ended = [PollFd::new(running.link.control.as_fd(), PollFlags::empty())];
+                // ETIMEDOUT: it says nothing, and is killed with all others.
+                super::wait(&mut ended, Some(deadline)).unwrap_or_default();
+            }
+        }
     }
 }
 
@@ -588,6 +613,6 @@ impl Running {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        self.close();
+        self.close(None);
     }
 }

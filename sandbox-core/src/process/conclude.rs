@@ -15,6 +15,10 @@ use crate::{Error, ErrorKind, Result, Stage, sys, wire};
 use super::Process;
 use super::state::{Exit, State};
 
+fn is_cancelled(judged: &Result<()>) -> bool {
+    judged.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cancelled)
+}
+
 impl Process {
     /// Whether its session was closed, and everything inside killed with it.
     fn is_orphan(&self) -> bool {
@@ -46,6 +50,10 @@ impl Process {
                     let ended = state.end.as_ref().filter(|_| executed.is_none());
                     held.was_set_up(judged, ended.map(|end| end.cause))?;
                 }
+                // It was still to be executed when the session was closed.
+                Home::Session(live) if told == Told::Killed && live.is_closed() && is_cancelled(&judged) => {
+                    return Err(live.gone());
+                }
                 Home::Session(_) => judged?,
             }
         }
@@ -72,9 +80,9 @@ impl Process {
             }
             (None, None) if self.running.oom_kills() > Some(0) => (Ended::Memory, None, self.group_usage(), now),
             (None, None) if self.is_orphan() || running.is_killed_with_all() => {
-                (Ended::Killed, None, Usage::default(), now)
+                (Ended::Killed, None, self.group_usage(), now)
             }
-            (None, None) if self.is_of_a_spent_session() => (Ended::CpuTime, None, Usage::default(), now),
+            (None, None) if self.is_of_a_spent_session() => (Ended::CpuTime, None, self.group_usage(), now),
             (None, None) => {
                 return Err(Error::new(
                     ErrorKind::Lost,
