@@ -493,17 +493,30 @@ export class SandboxError extends Error {
   readonly hint: string | null
   /** Every problem of a config at once. */
   readonly problems: readonly { readonly key: string; readonly message: string; readonly hint?: string }[]
+  /** The form of `pinfold run --report`, the same in every language. */
+  toJSON(): ErrorReport
+}
+
+/** An error as data, the same in every language. */
+export interface ErrorReport extends Pick<SandboxError, 'kind' | 'stage' | 'step' | 'origin' | 'subject' | 'errno' | 'hint'> {
+  readonly errno_name: string | null
+  /** One sentence, without the problems. */
+  readonly message: string
+  /** Where there are any. */
+  readonly problems?: SandboxError['problems']
 }
 
 /** A payload that did not exit with 0, where `check` was asked for. Nothing is wrong with Pinfold. */
 export class CommandFailed extends Error {
   protected constructor()
-  readonly code: string
+  readonly code: 'ERR_PINFOLD_COMMAND_FAILED' | 'ERR_PINFOLD_TIMED_OUT'
   readonly outcome: Outcome
 }
 
-/** The same, of one that used up its time. */
-export class TimedOut extends CommandFailed {}
+/** The same, of one that used up its time: `wall_time` or `cpu_time`. */
+export class TimedOut extends CommandFailed {
+  readonly code: 'ERR_PINFOLD_TIMED_OUT'
+}
 
 /** What the guest of `runModule` threw, where `check` was asked for. */
 export class RemoteError extends Error {

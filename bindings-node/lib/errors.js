@@ -3,6 +3,8 @@
 
 /** Nothing ran, or Pinfold's own part of the work was lost. How a payload ended is an Outcome, never this. */
 class SandboxError extends Error {
+  #message
+
   constructor(report) {
     super([report.message, ...(report.problems ?? []).map(line)].join('\n  '))
     this.code = `ERR_PINFOLD_${report.kind.toUpperCase()}`
@@ -15,6 +17,14 @@ class SandboxError extends Error {
     this.errnoName = report.errno_name ?? null
     this.hint = report.hint ?? null
     this.problems = report.problems ?? []
+    this.#message = report.message
+  }
+
+  /** The form of `pinfold run --report`, the same in every language. */
+  toJSON() {
+    const { kind, stage, step, origin, subject, errno, errnoName, hint, problems } = this
+    const report = { kind, stage, step, origin, subject, errno, errno_name: errnoName, message: this.#message, hint }
+    return problems.length > 0 ? { ...report, problems } : report
   }
 }
 

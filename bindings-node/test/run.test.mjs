@@ -74,6 +74,7 @@ test('check rejects, with the outcome', async () => {
   assert.match(failed.message, /exited with 4\nwhy/)
   const timed = await run(['sleep', '60'], { check: true, timeout: `${SOON}ms` }).catch((error) => error)
   assert.ok(timed instanceof TimedOut && timed instanceof CommandFailed)
+  assert.deepEqual([failed.code, timed.code], ['ERR_PINFOLD_COMMAND_FAILED', 'ERR_PINFOLD_TIMED_OUT'])
   assert.equal((await run(['true'], { check: true })).ok, true)
 })
 
@@ -89,6 +90,20 @@ test('errors have a code and say what to do', async () => {
   assert.equal(denied.code, 'ERR_PINFOLD_NOT_EXECUTABLE')
   const cwd = await run(['true'], { cwd: '/nowhere' }).catch((error) => error)
   assert.equal(cwd.code, 'ERR_PINFOLD_SETUP')
+})
+
+test('an error as JSON is the report that all languages share', async () => {
+  const missing = await run(['no-such-program']).catch((error) => error)
+  const json = JSON.parse(JSON.stringify(missing))
+  assert.deepEqual(Object.keys(json), ['kind', 'stage', 'step', 'origin', 'subject', 'errno', 'errno_name', 'message', 'hint'])
+  assert.deepEqual([json.kind, json.errno, json.errno_name, json.message], ['program_not_found', 2, 'ENOENT', missing.message])
+  const wrong = await run(['true'], { umsk: '0022', hostname: 'a b' }).catch((error) => error)
+  const { message, problems } = JSON.parse(JSON.stringify({ error: wrong })).error
+  assert.ok(wrong.message.startsWith(`${message}\n`) && !message.includes('umsk'), message) // the problems are apart
+  assert.deepEqual(problems, wrong.problems)
+  // One that this side finds has no fewer fields.
+  const own = await run('ls').catch((error) => error)
+  assert.deepEqual([own.toJSON().step, own.toJSON().errno_name, own.toJSON().message], [null, null, own.message])
 })
 
 test('a command is an array', async () => {

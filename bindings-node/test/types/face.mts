@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 
 import { expectTypeOf } from 'expect-type'
 
-import { AbortError, Change, CommandFailed, Ended, FileEntry, FileStatus, Files, KeptRoot, Outcome, Process, ProcessEvent, RemoteError, Sandbox, SandboxError, SandboxOptions, Session, TimedOut, doctor, run, runModule, spawn } from 'pinfold'
+import { AbortError, Change, CommandFailed, Ended, ErrorReport, FileEntry, FileStatus, Files, Finding, KeptRoot, Outcome, Process, ProcessEvent, RemoteError, Sandbox, SandboxError, SandboxOptions, Session, TimedOut, doctor, run, runModule, spawn } from 'pinfold'
 
 const outcome = await run(['true'], { timeoutMs: 5000, limits: { memory: '64MiB', wallTimeMs: 5 }, env: { A: '1', B: null }, signal: AbortSignal.timeout(1), check: true })
 expectTypeOf(outcome).toEqualTypeOf<Outcome>()
@@ -51,7 +51,14 @@ expectTypeOf(answer.value).toEqualTypeOf<number | undefined>()
 
 declare const error: unknown
 if (error instanceof SandboxError && error.code === 'ERR_PINFOLD_CONFIG') expectTypeOf(error.hint).toEqualTypeOf<string | null>()
-if (error instanceof TimedOut) expectTypeOf(error).toMatchTypeOf<CommandFailed>()
+if (error instanceof SandboxError) expectTypeOf(error.toJSON()).toEqualTypeOf<ErrorReport>()
+expectTypeOf<ErrorReport['errno_name']>().toEqualTypeOf<string | null>()
+expectTypeOf<ErrorReport['message']>().toEqualTypeOf<string>()
+if (error instanceof CommandFailed) expectTypeOf(error.code).toEqualTypeOf<'ERR_PINFOLD_COMMAND_FAILED' | 'ERR_PINFOLD_TIMED_OUT'>()
+if (error instanceof TimedOut) {
+  expectTypeOf(error).toMatchTypeOf<CommandFailed>()
+  expectTypeOf(error.code).toEqualTypeOf<'ERR_PINFOLD_TIMED_OUT'>()
+}
 if (error instanceof AbortError) expectTypeOf(error.outcome).toEqualTypeOf<Outcome | null>()
 if (error instanceof RemoteError) expectTypeOf(error.remoteStack).toEqualTypeOf<string>()
 
