@@ -2,7 +2,7 @@
 //
 // The types of configs and options. docs/config-reference.md describes the keys. Every key may be left out or null, and may be
 // written in camelCase or as in a config file, but not both ways at once. Keys of maps (`env`, `rlimits`, `hugepages`) are yours and
-// stay as they are. A time span under a camelCase name is a string (`'1.5s'`), or a number of milliseconds under the name with `Ms`.
+// stay as they are. A time span is a string (`'1.5s'`), or a number of milliseconds under the name with `Ms`.
 
 /** A size: bytes, or a string with a unit such as "64MiB" or "256M". Units are powers of 1024. */
 export type Bytes = number | string
@@ -56,10 +56,10 @@ export type Seccomp = string
 export type Securebits = 'default' | 'none' | string[]
 
 /** As the other namespaces; also offsets in seconds, which mean one of its own. */
-export type TimeNamespace = 'new' | 'host' | { join: Join } | { offsetBoottime?: number | null; offset_boottime?: number | null; offsetMonotonic?: number | null; offset_monotonic?: number | null }
+export type TimeNamespace = 'new' | 'host' | { join: Join } | { offsetBoottimeMs?: number | null; offset_boottime?: number | null; offsetMonotonicMs?: number | null; offset_monotonic?: number | null }
 
-/** A time span: seconds, or a string with units such as "1.5s" or "200ms". */
-export type Timespan = number | string
+/** A time span: a string with units such as "1.5s" or "200ms". */
+export type Timespan = string
 
 /**
  * A sandbox as the user wrote it: plain data, every field optional, nothing checked beyond its type. TOML, JSON,
@@ -400,20 +400,20 @@ export interface LimitsConfig {
   /** Huge pages: page size to bytes. Needs cgroups. Default: no limit. Example: `hugepages = { "2MiB" = "64MiB" }`. */
   hugepages?: { [name: string]: Bytes | null } | null
   /** Another name of `wall_time`. Default: no limit. Example: `timeout = "5s"`. */
-  timeout?: string | null
+  timeout?: Timespan | null
   /** `timeout` in milliseconds. */
   timeoutMs?: number | null
   /**
    * How long a call may take, counted from its start: a duration above 0. Then the whole tree is killed. Also spelled
    * `timeout`. Default: no limit. Example: `wall_time = "5s"`.
    */
-  wallTime?: string | null
+  wallTime?: Timespan | null
   /** `wallTime` in milliseconds. */
   wallTimeMs?: number | null
   /** `wallTime` as a config file spells it. */
   wall_time?: Timespan | null
   /** CPU time of the whole tree: a duration above 0. Needs cgroups. Default: no limit. Example: `cpu_time = "2s"`. */
-  cpuTime?: string | null
+  cpuTime?: Timespan | null
   /** `cpuTime` in milliseconds. */
   cpuTimeMs?: number | null
   /** `cpuTime` as a config file spells it. */
@@ -609,11 +609,11 @@ export interface SandboxOptions extends SandboxConfig {
   /** How many CPUs' worth of time per time (`limits.cpus`). Example: `0.5`. */
   cpus?: number | null
   /** How long the call may take, from its start; then the whole tree is killed (`limits.wall_time`). Example: `5s`. */
-  timeout?: string | null
+  timeout?: Timespan | null
   /** `timeout` in milliseconds. */
   timeoutMs?: number | null
   /** CPU time of the whole tree (`limits.cpu_time`). Example: `2s`. */
-  cpuTime?: string | null
+  cpuTime?: Timespan | null
   /** `cpuTime` in milliseconds. */
   cpuTimeMs?: number | null
   /** `cpuTime` as a config file spells it. */
@@ -636,7 +636,7 @@ export interface SandboxOptions extends SandboxConfig {
   /** Who the payload is inside, by number (`identity.uid`). Example: `1000:1000`. */
   user?: number | string | null
   /** An environment variable (`process.env`). Example: `LANG=C`. */
-  env?: { [name: string]: EnvValue | null } | null
+  env?: { [name: string]: EnvValue | null } | string | string[] | null
   /** The working directory inside (`process.cwd`). Example: `/tmp`. */
   cwd?: string | null
   /** The filter of system calls; a profile is written with a / (`security.seccomp`). Example: `default`. */

@@ -268,7 +268,7 @@ export class Sandbox {
   static fromFile(path: string | URL): Sandbox
   /** Another sandbox: this one's config with these options above it. Tables merge, arrays replace, null unsets. */
   with(options: SandboxOptions): Sandbox
-  /** The config, as a config file spells it. */
+  /** What the config says, as a config file spells it; what it leaves open is not there. */
   get config(): SandboxConfig
   get report(): Report
   toJSON(): SandboxConfig

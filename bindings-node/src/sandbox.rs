@@ -39,10 +39,10 @@ impl Sandbox {
         Self::above(env, self.get()?.config(), &options)
     }
 
-    /// The config. JSON.
+    /// What the config says, and nothing of what it does not: null would unset. JSON.
     #[napi(getter)]
     pub fn config(&self) -> Result<String> {
-        json(self.get()?.config())
+        self.get()?.config().to_json().map_err(fail)
     }
 
     /// What will be enforced, and what was weakened. JSON.

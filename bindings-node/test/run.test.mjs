@@ -1,8 +1,9 @@
 // What `run` resolves and rejects with, and what options mean.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 
-import { AbortError, CommandFailed, Sandbox, SandboxError, TimedOut, doctor, run } from 'pinfold'
+import { AbortError, CommandFailed, Sandbox, SandboxError, TimedOut, doctor, run, spawn } from 'pinfold'
 import { SOON, descendants, eventually, leavesNothing } from './kit.mjs'
 
 test('an outcome says how it ended', async () => {
@@ -123,9 +124,47 @@ test('options come in both spellings, but not in both at once', async () => {
   assert.throws(() => new Sandbox({ roBind: '/usr:/a', ro_bind: '/usr:/b' }), /given twice/)
   assert.throws(() => new Sandbox({ limits: { wallTime: '1s', wall_time: '1s' } }), /given twice/)
   assert.throws(() => new Sandbox({ timeoutMs: 1, timeout: '1s' }), /given twice/)
-  for (const options of [{ timeout: 5 }, { limits: { wallTime: 5 } }]) {
-    assert.throws(() => new Sandbox(options), (error) => /Ms: 5/.test(error.problems[0].hint))
+})
+
+test('a bare number is no duration, in either spelling', async () => {
+  const box = new Sandbox()
+  const refused = (what) => assert.throws(what, (error) => error.code === 'ERR_PINFOLD_CONFIG' && /Ms: 5/.test(error.problems[0].hint))
+  const all = [{ timeout: 5 }, { cpuTime: 5 }, { cpu_time: 5 }, ...['wallTime', 'wall_time', 'cpu_time', 'timeout'].map((name) => ({ limits: { [name]: 5 } }))]
+  for (const options of all) {
+    refused(() => new Sandbox(options))
+    refused(() => box.with(options))
+    refused(() => spawn(['true'], options))
   }
+  refused(() => box.spawn(['true'], { cpu_time: 5 }))
+  refused(() => new Sandbox({ namespaces: { time: { offsetBoottime: 5 } } }))
+  refused(() => new Sandbox({ namespaces: { time: { offsetMonotonic: 5 } } }))
+  assert.throws(() => new Sandbox({ namespaces: { time: { offsetBoottimeMs: 1500 } } }), /whole seconds/)
+  const ahead = new Sandbox({ namespaces: { time: { offsetBoottimeMs: 3_600_000, offsetMonotonicMs: -1000 } }, timeoutMs: 5000 })
+  assert.deepEqual(ahead.config, { limits: { wall_time: '5000ms' }, namespaces: { time: { offset_boottime: 3600, offset_monotonic: -1 } } })
+  // What it says itself it also reads, as text too.
+  assert.deepEqual(new Sandbox(ahead.config).config, ahead.config)
+  assert.deepEqual(box.with(JSON.parse(JSON.stringify(ahead))).config, ahead.config)
+})
+
+test('a config says nothing that it was not told, and can be laid above another', async (t) => {
+  assert.deepEqual(new Sandbox().config, {})
+  assert.deepEqual(new Sandbox({ hostname: 'h', env: { A: null } }).config, { hostname: 'h', process: { env: { A: { unset: true } } } })
+  const both = new Sandbox({ timeoutMs: 500, env: { A: '1' } }).with(new Sandbox({ hostname: 'h', env: { B: '2' } }).config)
+  assert.deepEqual(both.config, { hostname: 'h', limits: { wall_time: '500ms' }, process: { env: { A: '1', B: '2' } } })
+  assert.equal((await both.run(['sleep', '60'])).ended, 'wall_time')
+  // Seconds of a file have a unit by then.
+  const folder = mkdtempSync('/tmp/pinfold-node-')
+  t.after(() => rmSync(folder, { recursive: true }))
+  writeFileSync(`${folder}/job.toml`, 'limits.wall_time = 5\n')
+  const filed = Sandbox.fromFile(`${folder}/job.toml`)
+  assert.deepEqual(filed.with(filed.config).config, { limits: { wall_time: '5s' } })
+  writeFileSync(`${folder}/job.json`, JSON.stringify(both))
+  assert.deepEqual(Sandbox.fromFile(`${folder}/job.json`).config, both.config)
+})
+
+test('variables may be written as on the command line', async () => {
+  assert.equal((await run(['sh', '-c', 'echo $A'], { env: 'A=b=c' })).text, 'b=c\n')
+  assert.equal((await new Sandbox({ env: ['A=1', 'B=2'] }).run(['sh', '-c', 'echo $A $B'])).text, '1 2\n')
 })
 
 test('unknown options are refused with what was meant', async () => {
@@ -185,7 +224,6 @@ test('a sandbox can be explained, printed and read from a file', async (t) => {
   assert.match(box.explain(['true']), /exec/)
   assert.equal(box.toJSON().hostname, 'box')
   assert.equal(box.report.enforced['namespaces.pid'], 'new')
-  const { mkdtempSync, rmSync, writeFileSync } = await import('node:fs')
   const folder = mkdtempSync('/tmp/pinfold-node-')
   t.after(() => rmSync(folder, { recursive: true }))
   writeFileSync(`${folder}/job.toml`, 'hostname = "filed"\n')

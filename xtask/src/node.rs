@@ -12,7 +12,7 @@ const HEAD: &str = "\
 //
 // The types of configs and options. docs/config-reference.md describes the keys. Every key may be left out or null, and may be
 // written in camelCase or as in a config file, but not both ways at once. Keys of maps (`env`, `rlimits`, `hugepages`) are yours and
-// stay as they are. A time span under a camelCase name is a string (`'1.5s'`), or a number of milliseconds under the name with `Ms`.
+// stay as they are. A time span is a string (`'1.5s'`), or a number of milliseconds under the name with `Ms`.
 
 ";
 
@@ -20,6 +20,10 @@ const HEAD: &str = "\
 pub fn declarations(model: &Model) -> String {
     let mut text = HEAD.to_owned();
     for (name, (about, kind)) in &model.types {
+        let (about, kind) = match name.as_str() {
+            TIMESPAN => (TIMESPAN_HERE, &Type::Text),
+            _ => (about.as_str(), kind),
+        };
         writeln!(text, "{}export type {name} = {}\n", comment(about, ""), write(model, kind)).ok();
     }
     for table in &model.tables {
@@ -42,15 +46,18 @@ pub fn declarations(model: &Model) -> String {
     text
 }
 
+/// Of the config's type that is seconds or a text, only the text: a number is milliseconds here, by its name.
+const TIMESPAN: &str = "Timespan";
+const TIMESPAN_HERE: &str = "A time span: a string with units such as \"1.5s\" or \"200ms\".";
+
 fn is_span(kind: &Type) -> bool {
-    *kind == Type::Named("Timespan".to_owned())
+    *kind == Type::Named(TIMESPAN.to_owned())
 }
 
 /// A key in both spellings.
 fn property(text: &mut String, name: &str, kind: &str, about: &str, span: bool) {
     let camel = camel(name);
-    let spelled = if span { "string" } else { kind };
-    writeln!(text, "{}  {camel}?: {spelled} | null", comment(about, "  ")).ok();
+    writeln!(text, "{}  {camel}?: {kind} | null", comment(about, "  ")).ok();
     if span {
         writeln!(text, "  /** `{camel}` in milliseconds. */\n  {camel}Ms?: number | null").ok();
     }
@@ -64,6 +71,11 @@ fn shorthand_type(model: &Model, shorthand: &Shorthand) -> String {
         // Each of these adds to what is there.
         "bind" | "ro_bind" | "tmpfs" => "string | string[]".to_owned(),
         "user" => "number | string".to_owned(),
+        // A table, or one or more times `K=V`.
+        "env" => format!(
+            "{} | string | string[]",
+            model.key_of(shorthand).map_or_else(String::new, |key| write(model, &key.kind))
+        ),
         _ => model.key_of(shorthand).map_or_else(|| "string".to_owned(), |key| write(model, &key.kind)),
     }
 }
@@ -89,7 +101,9 @@ fn write(model: &Model, kind: &Type) -> String {
             let mut fields = Vec::new();
             for (name, kind, required) in keys {
                 let mark = if *required { "" } else { "?" };
-                fields.push(format!("{}{mark}: {}", camel(name), write(model, kind)));
+                // Seconds, and a number in camelCase could be milliseconds: it says so.
+                let milliseconds = if name.starts_with("offset_") { "Ms" } else { "" };
+                fields.push(format!("{}{milliseconds}{mark}: {}", camel(name), write(model, kind)));
                 if camel(name) != *name {
                     fields.push(format!("{name}{mark}: {}", write(model, kind)));
                 }

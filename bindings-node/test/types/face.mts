@@ -12,7 +12,7 @@ expectTypeOf(outcome.stdout).toEqualTypeOf<Buffer | null>()
 expectTypeOf(outcome.usage.memoryPeak).toEqualTypeOf<number | null>()
 
 // Both spellings, also in sections.
-const options: SandboxOptions = { ro_bind: '/usr:/a', limits: { wall_time: 5, memoryHigh: 5 } }
+const options: SandboxOptions = { ro_bind: '/usr:/a', limits: { wall_time: '5s', memoryHigh: 5 }, namespaces: { time: { offsetBoottimeMs: 5000 } }, env: ['A=1'] }
 const box = new Sandbox(options)
 expectTypeOf(box.spawn(['cat'], { stdin: 'pipe', stderr: 'stdout' })).toEqualTypeOf<Process>()
 expectTypeOf(spawn(['cat'], { fds: [{ name: 'log', target: 3, fd: 1 }] })).toEqualTypeOf<Process>()
@@ -66,6 +66,12 @@ if (error instanceof RemoteError) expectTypeOf(error.remoteStack).toEqualTypeOf<
 run('ls -l')
 // @ts-expect-error a bare number could be seconds or milliseconds
 run(['true'], { timeout: 5 })
+// @ts-expect-error as a config file spells it, too
+new Sandbox({ cpu_time: 5 })
+// @ts-expect-error and in a section
+new Sandbox({ limits: { wall_time: 5 } })
+// @ts-expect-error and of a clock's offset
+new Sandbox({ namespaces: { time: { offsetBoottime: 5 } } })
 // @ts-expect-error a terminal has rows
 run(['true'], { terminal: { columns: 80 } })
 // @ts-expect-error there is no such option

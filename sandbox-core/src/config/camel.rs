@@ -9,15 +9,18 @@ use crate::error::{Problems, Result, Stage};
 /// Tables whose keys are the user's own words.
 const MAPS: &[&str] = &["env", "process.env", "rlimits", "limits.rlimits", "hugepages", "limits.hugepages"];
 
-/// Keys whose numbers are seconds: with `Ms` behind them they take milliseconds.
+/// Keys that hold a time span: with `Ms` behind them they take milliseconds.
 const DURATIONS: &[&str] = &["timeout", "wall_time", "cpu_time"];
+
+/// The same of keys that hold whole seconds and take no text.
+const OFFSETS: &[&str] = &["offset_boottime", "offset_monotonic"];
 
 /// Rewrites the keys of options for a front end whose users write `wallTime` for `wall_time`: JSON in, JSON out.
 ///
 /// Both spellings are taken, but not both at once. Keys of maps (`env`, `rlimits`, ..) stay as they are. A duration is a
-/// string, or a number of milliseconds under its name with `Ms` (`timeoutMs: 1500`). A number under a name of this
-/// spelling alone (`wallTime: 5`, `timeout: 5`) is refused, because it reads as both; `wall_time: 5` means what it means
-/// in a config file.
+/// string, or a number of milliseconds under its name with `Ms` (`timeoutMs: 1500`). A bare number (`wallTime: 5`,
+/// `wall_time: 5`) is refused, because it reads as both. Offsets of clocks are whole seconds and have no text: they are
+/// milliseconds with `Ms` too (`offsetBoottimeMs: 5000`), and only as a config prints them (`offset_boottime: 5`) bare.
 ///
 /// ```
 /// let options = pinfold::snake_case_options(r#"{ "timeoutMs": 1500, "limits": { "cpuTime": "2s" }, "env": { "myKey": "1" } }"#)?;
@@ -48,8 +51,10 @@ fn rewrite(value: &mut Value, place: &str, problems: &mut Problems) {
             for (name, mut value) in std::mem::take(table) {
                 let (key, milliseconds) = field(&name);
                 let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                if milliseconds || (DURATIONS.contains(&key.as_str()) && !name.contains('_')) {
+                if DURATIONS.contains(&key.as_str()) {
                     duration(&mut value, &key, milliseconds, &path, problems);
+                } else if OFFSETS.contains(&key.as_str()) && name != key {
+                    offset(&mut value, &key, milliseconds, &path, problems);
                 }
                 rewrite(&mut value, &path, problems);
                 if renamed.insert(key, value).is_some() {
@@ -66,7 +71,7 @@ fn rewrite(value: &mut Value, place: &str, problems: &mut Problems) {
 fn field(name: &str) -> (String, bool) {
     let key = snake(name);
     match key.strip_suffix("_ms") {
-        Some(duration) if DURATIONS.contains(&duration) => (duration.to_owned(), true),
+        Some(time) if DURATIONS.contains(&time) || OFFSETS.contains(&time) => (time.to_owned(), true),
         _ => (key, false),
     }
 }
@@ -92,8 +97,33 @@ fn duration(value: &mut Value, key: &str, milliseconds: bool, path: &str, proble
             format!("write {}Ms: {number} for milliseconds, or a string such as \"{number}s\"", camel(key)),
         ),
         (Value::Null, _) | (_, false) => {}
-        (other, true) => problems.add(format!("{path}_ms"), format!("must be a number of milliseconds, got {other}")),
+        (other, true) => no_milliseconds(other, path, problems),
     }
+}
+
+/// Milliseconds become seconds, if they are whole ones.
+fn offset(value: &mut Value, key: &str, milliseconds: bool, path: &str, problems: &mut Problems) {
+    match (&*value, milliseconds) {
+        (Value::Number(number), true) => match number.as_i64() {
+            Some(number) if number % 1000 == 0 => *value = (number / 1000).into(),
+            _ => problems.add_with_hint(
+                format!("{path}_ms"),
+                format!("must be whole seconds, got {number} milliseconds"),
+                "write a multiple of 1000",
+            ),
+        },
+        (Value::Number(number), false) => problems.add_with_hint(
+            path,
+            format!("a bare number could be seconds or milliseconds, got {number}"),
+            format!("write {}Ms: {number} for milliseconds, or {key}: {number} for seconds", camel(key)),
+        ),
+        (Value::Null, _) | (_, false) => {}
+        (other, true) => no_milliseconds(other, path, problems),
+    }
+}
+
+fn no_milliseconds(value: &Value, path: &str, problems: &mut Problems) {
+    problems.add(format!("{path}_ms"), format!("must be a number of milliseconds, got {value}"));
 }
 
 fn camel(key: &str) -> String {
@@ -151,10 +181,37 @@ mod tests {
         assert_eq!(problems(&json!({ "timeoutMs": "5s" })).len(), 1);
         assert_eq!(problems(&json!({ "timeoutMs": 5, "timeout": "5s" })).len(), 1);
         assert!(problems(&json!({ "limits": { "cpuTime": 2 } }))[0].contains("cpuTimeMs: 2"));
-        for fine in [json!({ "timeout": "5s" }), json!({ "timeoutMs": null }), json!({ "limits": { "wall_time": 5 } })]
+        for bare in
+            [json!({ "cpu_time": 5 }), json!({ "limits": { "wall_time": 0.5 } }), json!({ "limits": { "timeout": 5 } })]
+        {
+            assert!(problems(&bare)[0].contains("bare number"), "{bare}");
+        }
+        assert!(problems(&json!({ "cpu_time": 5 }))[0].contains("cpuTimeMs: 5"));
+        for fine in
+            [json!({ "timeout": "5s" }), json!({ "timeoutMs": null }), json!({ "limits": { "wall_time": "5s" } })]
         {
             snake_case_options(&fine.to_string()).expect("a duration");
         }
+    }
+
+    #[test]
+    fn an_offset_says_its_unit() {
+        let rewritten = |time: Value| {
+            let options = json!({ "namespaces": { "time": time } });
+            let rewritten: Value = snake_case_options(&options.to_string()).expect("options").parse().expect("JSON");
+            rewritten["namespaces"]["time"].clone()
+        };
+        assert_eq!(
+            rewritten(json!({ "offsetBoottimeMs": 5000, "offsetMonotonicMs": -3000 })),
+            json!({ "offset_boottime": 5, "offset_monotonic": -3 })
+        );
+        assert_eq!(rewritten(json!({ "offsetBoottime": null })), json!({ "offset_boottime": null }));
+        assert_eq!(rewritten(json!({ "offset_boottime": 5 })), json!({ "offset_boottime": 5 }));
+        let refused = |time: Value| problems(&json!({ "namespaces": { "time": time } })).join("\n");
+        assert!(refused(json!({ "offsetBoottime": 5 })).contains("offsetBoottimeMs: 5"));
+        assert!(refused(json!({ "offsetMonotonicMs": 1500 })).contains("offset_monotonic_ms: must be whole seconds"));
+        assert!(refused(json!({ "offsetMonotonicMs": "5s" })).contains("must be a number of milliseconds"));
+        assert!(refused(json!({ "offsetBoottimeMs": 5000, "offset_boottime": 5 })).contains("given twice"));
     }
 
     /// What a config prints is what these rules must leave alone.
@@ -165,7 +222,7 @@ mod tests {
             assert_eq!(field(&camel(shorthand.name)), (shorthand.name.to_owned(), false));
         }
         let config = SandboxConfig::from_toml(
-            "[process]\nenv = { Ab = \"1\", A_MS = \"2\" }\n[limits]\nwall_time = 5\nrlimits = { nofile = 4 }\nhugepages = { \"2MiB\" = 4 }\n",
+            "[process]\nenv = { Ab = \"1\", A_MS = \"2\" }\n[limits]\nwall_time = 5\nrlimits = { nofile = 4 }\nhugepages = { \"2MiB\" = 4 }\n[namespaces.time]\noffset_boottime = 5\n",
         )
         .expect("a config");
         let json = serde_json::to_value(&config).expect("JSON");
