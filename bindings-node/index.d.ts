@@ -469,8 +469,20 @@ export interface Finding {
   readonly remedy: string | null
 }
 
-/** What this host can do, and how to enable what it can't. */
-export function doctor(): { host: { [key: string]: any }; findings: Finding[] }
+/** What this host can do. */
+export interface Doctor {
+  /** The facts. */
+  readonly host: { [key: string]: any }
+  /** What they mean. */
+  readonly findings: Finding[]
+  /** Whether a default sandbox runs `true`. */
+  readonly ok: boolean
+  /** Why none could be set up; null where one ran, however it ended. */
+  readonly error: SandboxError | null
+}
+
+/** What this host can do, and how to enable what it can't. Starts one default sandbox, and returns after its end, 10 seconds later at most. */
+export function doctor(): Doctor
 
 /** What went wrong, as a closed set. */
 export type ErrorKind = 'config' | 'unsupported' | 'setup' | 'program_not_found' | 'not_executable' | 'timeout' | 'cancelled' | 'files' | 'closed' | 'lost'

@@ -230,9 +230,10 @@ function alone(above) {
   return above
 }
 
-/** What this host can do, and how to enable what it can't. */
+/** What this host can do, and how to enable what it can't. Waits for the one default sandbox that it starts. */
 function doctor() {
-  return JSON.parse(call(() => native.doctor()))
+  const found = JSON.parse(call(() => native.doctor()))
+  return { ...found, error: found.error === null ? null : new SandboxError(found.error) }
 }
 
 module.exports = { Sandbox, Session, doctor, run, spawn, startOnce }

@@ -1,5 +1,6 @@
 //! Owns: the native part of the Node module: sandboxes and processes as handles, values as JSON, streams as fds.
-//! Must not: be used but by `lib/` beside it; know any option; wait, except for a start, on the event loop; start a thread.
+//! Must not: be used but by `lib/` beside it; know any option; wait, except for a start and `doctor`, on the event loop; start a
+//! thread.
 //! Start at: [`Sandbox`], then [`Process`].
 
 mod aside;
@@ -17,12 +18,22 @@ use napi_derive::napi;
 
 use fail::{fail, json};
 
-/// What this host can do: the facts, and what they mean in words. JSON.
+/// What this host can do: the facts, what they mean in words, and whether a default sandbox runs `true`. JSON.
 #[napi]
 pub fn doctor() -> Result<String> {
     let host = pinfold::HostCaps::probe().map_err(fail)?;
     let findings = pinfold::findings(&host);
-    json(&serde_json::json!({ "host": host, "findings": findings }))
+    let (ok, error) = match trial() {
+        Ok(outcome) => (outcome.success(), None),
+        Err(error) => (false, Some(error)),
+    };
+    let error = error.as_ref().map(pinfold::Error::report);
+    json(&serde_json::json!({ "host": host, "findings": findings, "ok": ok, "error": error }))
+}
+
+/// The default sandbox, tried.
+fn trial() -> pinfold::Result<pinfold::Outcome> {
+    pinfold::Sandbox::builder().timeout("10s").build()?.command("true").output()
 }
 
 /// The number of bytes that a size means (`"64MiB"`).

@@ -232,7 +232,23 @@ test('a sandbox can be explained, printed and read from a file', async (t) => {
 })
 
 test('the doctor knows this host', () => {
-  const { host, findings } = doctor()
+  const { host, findings, ok, error } = doctor()
   assert.ok(host.kernel[0] >= 5)
   assert.ok(findings.length > 0)
+  assert.deepEqual([ok, error], [true, null])
+})
+
+test('the doctor tries a sandbox, and says why there is none', (t) => {
+  const before = process.env.PINFOLD_INIT
+  t.after(() => {
+    if (before === undefined) delete process.env.PINFOLD_INIT
+    else process.env.PINFOLD_INIT = before
+  })
+  process.env.PINFOLD_INIT = '/no/such/init'
+  const found = doctor()
+  assert.ok(found.findings.length > 0)
+  assert.equal(found.ok, false)
+  assert.ok(found.error instanceof SandboxError)
+  assert.equal(found.error.errnoName, 'ENOENT')
+  assert.equal(JSON.parse(JSON.stringify(found)).error.errno_name, 'ENOENT')
 })
