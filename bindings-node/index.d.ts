@@ -303,7 +303,10 @@ export class Session {
   signal(signal: NodeJS.Signals | number): void
   /** What was used until now. */
   usage(): Promise<Usage>
-  /** Stops every process inside, until `thaw`. Deadlines run on. Needs a cgroup: any limit that needs one. */
+  /**
+   * Stops every process inside, until `thaw`. Starting meanwhile is an error (`setup`). What must end thaws the session, and it stays
+   * thawed: a payload's deadline, `kill`, SIGKILL, too much output, `killAll`. Needs a cgroup: any limit that needs one.
+   */
   freeze(): Promise<void>
   thaw(): Promise<void>
   /** Changes limits; what is not given stays. */

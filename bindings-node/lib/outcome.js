@@ -42,9 +42,9 @@ class Outcome {
   }
 }
 
-/** A change. A path that is no text is a Buffer. */
-function written({ path, ...change }) {
-  return { path: Array.isArray(path) ? Buffer.from(path) : path, ...camel(change) }
+/** A change. A path that is no text is a Buffer; the mode, octal in JSON, is a number. */
+function written({ path, mode, ...change }) {
+  return { path: Array.isArray(path) ? Buffer.from(path) : path, mode: parseInt(mode, 8), ...camel(change) }
 }
 
 function decode(bytes) {

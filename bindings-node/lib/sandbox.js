@@ -152,7 +152,10 @@ class Session {
     return camel(JSON.parse(await later(() => this.#open().usage())))
   }
 
-  /** Stops every process inside, until `thaw`. Deadlines run on. */
+  /**
+   * Stops every process inside, until `thaw`. Starting meanwhile is an error (`setup`). What must end thaws the session, and it stays
+   * thawed: a payload's deadline, `kill`, SIGKILL, too much output, `killAll`.
+   */
   async freeze() {
     await later(() => this.#open().freeze())
   }

@@ -44,6 +44,9 @@ class Group:
     def freeze(self) -> None:
         """Stops every process until ``thaw()``. Deadlines run on; killing and closing work.
 
+        In a session, starting a payload meanwhile raises :class:`SetupError`, and signals arrive after the thaw. What must end
+        thaws it, and it stays thawed: a payload's deadline, ``kill``, ``cancel``, SIGKILL, too much output, ``kill_all``.
+
         Raises:
             SandboxClosed: it was closed.
             UnsupportedError: the sandbox is in no group.

@@ -224,7 +224,8 @@ def usage_from(fields: dict[str, Any]) -> Usage:
 
 def _change(fields: dict[str, Any]) -> Change:
     path = fields["path"]
-    return Change(**{**fields, "path": path if isinstance(path, str) else os.fsdecode(bytes(path))})
+    text = path if isinstance(path, str) else os.fsdecode(bytes(path))
+    return Change(**{**fields, "path": text, "mode": int(fields["mode"], 8)})
 
 
 def changes_from(told: str) -> tuple[Change, ...]:
