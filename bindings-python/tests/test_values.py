@@ -46,11 +46,12 @@ def test_changes_are_values(box):
     assert outcome.changes() is None
     told = {name: None for name in ("exit_code", "signal", "signal_name")} | {"ended": "exited", "ok": True, "detail": ""}
     told |= {"stdout_truncated": False, "stderr_truncated": False, "duration": 0.0, "usage": {}, "timings": {}}
-    change = {"change": "added", "kind": "file", "size": 1, "mode": 0o644, "metadata_only": False, "replaced": False}
+    change = {"change": "added", "kind": "file", "size": 1, "mode": "0644", "metadata_only": False, "replaced": False}
     told |= {"report": {"enforced": {}, "degradations": []}}
     told["changes"] = [{"path": "/a", **change}, {"path": [47, 255], **change}]
     changes = _outcome.from_native((json.dumps(told), None, None)).changes()
     assert [change.path for change in changes] == ["/a", "/\udcff"] and same(changes[1])
+    assert changes[0].mode == 0o644
 
 
 @pytest.mark.parametrize("kind", ERRORS)
