@@ -13,7 +13,7 @@ export function openFds() {
   return readdirSync('/proc/self/fd').filter((fd) => {
     try {
       const what = readlinkSync(`/proc/self/fd/${fd}`)
-      return what !== 'anon_inode:[pidfd]' && !/^\/sys\/fs\/cgroup\/.*\/pinfold-\d+-\d+(\/[\w.]+)?$/.test(what)
+      return what !== 'anon_inode:[pidfd]' && !/^\/sys\/fs\/cgroup\/.*\/pinfold-\d+-[\da-f]+-\d+(\/[\w.]+)?$/.test(what)
     } catch {
       // The folder's own.
       return false
