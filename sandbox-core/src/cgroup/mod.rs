@@ -234,6 +234,7 @@ impl Leaf {
         self.write(&Limits { memory, swap, memory_high, ..Limits::default() })?;
         limits.memory = memory.or(limits.memory);
         limits.swap = swap.or(limits.swap);
+        limits.pids = wanted.pids.or(limits.pids);
         self.write(&Limits { memory: None, swap: None, memory_high: None, ..wanted })
     }
 

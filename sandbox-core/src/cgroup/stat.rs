@@ -57,11 +57,16 @@ impl Leaf {
         usage
     }
 
-    /// A payload's own group has no limits: how often those above were hit for it is counted there, if anywhere.
+    /// Where a payload's own group has no limit: how often those above were hit for it is counted there, if anywhere.
     fn forget_the_limits_of_the_session(&self, usage: &mut Usage) {
-        usage.memory_limit_hits = None;
+        let own = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.memory.is_none() {
+            usage.memory_limit_hits = None;
+        }
         // Before Linux 6.11 v2 counted in the group of who was refused, as v1 does.
-        if self.unified.as_ref().is_some_and(|directory| directory.path.join("pids.events.local").exists()) {
+        if own.pids.is_none()
+            && self.unified.as_ref().is_some_and(|directory| directory.path.join("pids.events.local").exists())
+        {
             usage.pids_limit_hits = None;
         }
     }
