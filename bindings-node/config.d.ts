@@ -360,8 +360,8 @@ export interface LimitsConfig {
   /** `oomGroup` as a config file spells it. */
   oom_group?: boolean | null
   /**
-   * Number of processes and threads, without those of Pinfold: 1 to 4194304. Needs cgroups. Default: no limit. Example:
-   * `pids = 64`.
+   * Number of processes and threads, without PID 1: 1 to 4194304. In a session each running payload's supervisor counts
+   * too. Needs cgroups. Default: no limit. Example: `pids = 64`.
    */
   pids?: number | null
   /**
@@ -376,7 +376,10 @@ export interface LimitsConfig {
   cpuWeight?: number | null
   /** `cpuWeight` as a config file spells it. */
   cpu_weight?: number | null
-  /** Which CPUs may be used: numbers and ranges. Needs cgroups. Default: all. Example: `cpuset = "0-1"`. */
+  /**
+   * Which CPUs may be used: numbers and ranges, all of them CPUs that the group above has. Needs cgroups. Default: all.
+   * Example: `cpuset = "0-1"`.
+   */
   cpuset?: string | null
   /**
    * Share of block I/O where it is scarce: 1 to 10000, where 100 is what everybody has. Needs cgroups. Default: 100.

@@ -9,14 +9,15 @@
 pub const MAGIC: u64 = 0x0044_4C4F_464E_4950;
 
 /// Changes with every change of a layout, of an address below, or of the meaning of a pseudo call.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 
 /// Where init maps the plan. Blobs inside the plan hold absolute addresses, so that init relocates nothing. This and the
 /// addresses below lie in the same GiB as init's image: fewer tables of pages to make and to take down.
 pub const PLAN_ADDR: u64 = 0x1000_0000;
 
-/// Where a shepherd reads the plan of a session's next payload to.
-pub const RUN_ADDR: u64 = 0x1200_0000;
+/// Where a shepherd reads the plan of a session's next payload to. No multiple of 2 MiB: where the kernel gives huge pages unasked,
+/// the first byte of a plan would take one of the sandbox's memory, and make the shepherd larger than what it watches over.
+pub const RUN_ADDR: u64 = 0x1210_0000;
 
 /// Where a deputy maps the memory that the host writes its tables of calls to, a [`PlanHeader`] first.
 pub const TABLE_ADDR: u64 = 0x1400_0000;

@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use pinfold::{
     Bytes, Ended, ErrorKind, HostCaps, IoUsage, LimitsConfig, Mount, Process, Sandbox, SandboxConfig, Stdio,
 };
-use pinfold_tests::{Leaks, eventually, skip};
+use pinfold_tests::{Leaks, comm, descendants, eventually, skip};
 
 #[test]
 fn reasons_come_from_counters() {
@@ -662,6 +662,50 @@ fn a_group_named_in_the_config_is_the_parent() {
     assert_eq!(error.expect_err("it is not there").kind(), ErrorKind::Unsupported);
 }
 
+/// v2 would take such a set of CPUs and give all that the group above has.
+#[test]
+fn a_cpu_that_the_group_above_lacks_is_refused() {
+    let _leaks = Leaks::watch();
+    needs!(("cpuset", "cpuset"));
+    let host = HostCaps::probe().expect("facts");
+    if host.cpus < 2 {
+        skip!("a machine with one CPU");
+    }
+    let host = host.cgroups;
+    let has = |names: &[String]| names.iter().any(|name| name == "cpuset");
+    let (parent, mount) = match (host.unified_places.iter().find(|place| has(&place.enabled)), &host.unified) {
+        (Some(place), Some(mount)) => (place.path.clone(), mount.clone()),
+        _ => match host.v1_places.get("cpuset") {
+            Some(place) => (place.clone(), host.v1["cpuset"].clone()),
+            None => skip!("no group hands the controller down"),
+        },
+    };
+    let named = parent.join(format!("test-cpus-{}", std::process::id()));
+    fs::create_dir(&named).expect("a group can be made");
+    {
+        // A v1 group has no CPUs and nodes of its own at first.
+        if named.join("tasks").exists() {
+            fs::write(named.join("cpuset.mems"), "0").expect("a node");
+        }
+        fs::write(named.join("cpuset.cpus"), "0").expect("a CPU");
+        let inside = format!("/{}", named.strip_prefix(&mount).expect("below the mount").display());
+        let on = |cpus: &str| {
+            let set = limits(|l| {
+                l.cgroup_parent = Some(inside.clone());
+                l.cpuset = Some(cpus.to_owned());
+            });
+            worker().limits(set).build()?.command(WORKER).args(["exit", "0"]).output()
+        };
+        assert!(on("0").expect("it has this one").success());
+        for cpus in ["1", "0-1"] {
+            let error = on(cpus).expect_err("it has no CPU 1");
+            assert_eq!(error.report().origin.as_deref(), Some("limits.cpuset"), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.contains("it has 0")), "{error}");
+        }
+    }
+    fs::remove_dir(&named).expect("nothing is left in it");
+}
+
 #[test]
 fn what_cannot_be_limited_is_refused_or_weakened_by_name() {
     let _leaks = Leaks::watch();
@@ -902,6 +946,46 @@ fn init_outlives_what_runs_out_of_memory() {
     if let Err(error) = session.command(WORKER).args(["exit", "0"]).timeout("20s").output() {
         assert!(matches!(error.kind(), ErrorKind::Lost | ErrorKind::Setup | ErrorKind::Timeout), "{error}");
     }
+}
+
+/// Whoever of ours is in the group is a smaller prey of the out-of-memory killer than any program: also where the kernel gives huge
+/// pages unasked.
+#[test]
+fn supervisors_are_small() {
+    let _leaks = Leaks::watch();
+    let session = built(worker()).open().expect("opens");
+    let _process = session.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    let ours: Vec<u32> =
+        descendants(std::process::id()).into_iter().filter(|pid| comm(*pid) == "pinfold-init").collect();
+    assert!(ours.len() >= 3, "a keeper, PID 1, a shepherd: {ours:?}");
+    for pid in ours {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        let kib: u64 = resident.trim().trim_end_matches(" kB").parse().expect("a number");
+        assert!(kib < 512, "{pid} has {kib} KiB");
+    }
+}
+
+/// All payloads have one counter: of two that die of a SIGKILL while it rises by one, one was killed by somebody else.
+#[test]
+fn one_kill_for_memory_is_the_end_of_one_payload() {
+    let _leaks = Leaks::watch();
+    needs!(MEMORY);
+    let session = built(worker().memory("24MiB").swap(0)).open().expect("opens");
+    let sleeper = || session.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    let (first, second) = (sleeper(), sleeper());
+    let suicide =
+        session.command("sh").args(["-c", "read line; kill -9 $$"]).stdin(Stdio::Piped).spawn().expect("starts");
+    assert_eq!(session.command(WORKER).args(["touch", "64"]).output().expect("starts").ended(), Ended::Memory);
+    drop(suicide.take_stdin());
+    let outcome = suicide.wait().expect("ends");
+    assert_eq!((outcome.ended(), outcome.usage().oom_kills), (Ended::Signaled, Some(1)), "{outcome:?}");
+    // Killed by the host.
+    session.signal(libc::SIGKILL).expect("can be sent");
+    assert_eq!(first.wait().expect("ends").ended(), Ended::Signaled);
+    assert_eq!(second.wait().expect("ends").ended(), Ended::Signaled);
+    // The next one that is killed for memory is told so again.
+    assert_eq!(session.command(WORKER).args(["touch", "64"]).output().expect("starts").ended(), Ended::Memory);
 }
 
 #[test]

@@ -270,8 +270,8 @@ class LimitsConfig(TypedDict, total=False):
     Default: false. Example: `oom_group = true`.
     """
     pids: Union[int, None]
-    """Number of processes and threads, without those of Pinfold: 1 to 4194304. Needs cgroups. Default:
-    no limit. Example: `pids = 64`.
+    """Number of processes and threads, without PID 1: 1 to 4194304. In a session each running
+    payload's supervisor counts too. Needs cgroups. Default: no limit. Example: `pids = 64`.
     """
     cpus: Union[float, None]
     """How many CPUs' worth of time per time: more than 0, up to 65536. Needs cgroups. Default: no
@@ -282,8 +282,8 @@ class LimitsConfig(TypedDict, total=False):
     cgroups. Default: 100. Example: `cpu_weight = 50`.
     """
     cpuset: Union[str, None]
-    """Which CPUs may be used: numbers and ranges. Needs cgroups. Default: all. Example: `cpuset =
-    "0-1"`.
+    """Which CPUs may be used: numbers and ranges, all of them CPUs that the group above has. Needs
+    cgroups. Default: all. Example: `cpuset = "0-1"`.
     """
     io_weight: Union[int, None]
     """Share of block I/O where it is scarce: 1 to 10000, where 100 is what everybody has. Needs

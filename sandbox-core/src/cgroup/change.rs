@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Leaf, failure};
+use super::{Directory, Leaf, failure};
 use crate::config::{LimitsConfig, SandboxConfig};
 use crate::error::Problems;
 use crate::settle;
@@ -36,7 +36,7 @@ pub(crate) fn changeable(limits: &LimitsConfig) -> Result<Limits> {
 }
 
 impl Leaf {
-    /// Refuse what could be written and would do nothing.
+    /// Refuse what could be written and would do nothing, and what there is no file for.
     pub(super) fn takes_effect(&self, wanted: &Limits) -> Result<()> {
         let on_v1 = self.with("memory", "memory").is_some_and(|directory| !directory.unified);
         let without = [
@@ -46,7 +46,7 @@ impl Leaf {
         ];
         match without.into_iter().find(|(_, useless, _)| *useless) {
             Some((key, _, (why, remedy))) => Err(Error::unsupported(key, why).with_hint(remedy)),
-            None => Ok(()),
+            None => settle::in_groups(wanted).try_for_each(|(key, v1, v2)| needs(self, key, v1, v2).map(drop)),
         }
     }
 
@@ -77,6 +77,17 @@ impl Leaf {
             }
         }
     }
+}
+
+/// The directory that has the controller of a limit.
+pub(super) fn needs<'a>(leaf: &'a Leaf, key: &'static str, v1: &str, v2: &str) -> Result<&'a Directory> {
+    leaf.with(v1, v2).ok_or_else(|| {
+        Error::unsupported(
+            key,
+            format!("the group of this sandbox has no controller {}", if v2.is_empty() { v1 } else { v2 }),
+        )
+        .with_hint("a limit can be changed while the sandbox runs if it was set when it was made")
+    })
 }
 
 /// The error for whoever asks something of a group that is not there.

@@ -215,8 +215,8 @@ impl Leaf {
         }
     }
 
-    /// Change limits while it is used. What is not given stays as it is. Memory goes first; of a change that fails in the
-    /// middle, what was written before stays.
+    /// Change limits while it is used. What is not given stays as it is. Nothing is written of a change that can be known to fail.
+    /// Memory goes first; where the kernel refuses something in the middle, what was written before stays.
     pub fn update(&self, change: &Limits) -> Result<()> {
         self.changed.store(true, Ordering::Relaxed);
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -246,8 +246,8 @@ impl Leaf {
     /// Settle lets no limit through to here, a change of limits may.
     #[cfg(not(feature = "cgroups"))]
     fn write(&self, limits: &Limits) -> Result<()> {
-        match crate::settle::in_groups(limits).first() {
-            Some(key) => Err(Error::unsupported(*key, "this build is without the feature `cgroups`")),
+        match crate::settle::in_groups(limits).next() {
+            Some((key, ..)) => Err(Error::unsupported(key, "this build is without the feature `cgroups`")),
             None => Ok(()),
         }
     }
@@ -288,7 +288,13 @@ impl Directory {
         fs::create_dir(&path).map_err(|error| failed(errno(&error)))?;
         let owner = File::open(&path)
             .map_err(|error| errno(&error))
-            .and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno as i32));
+            .and_then(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno as i32))
+            .and_then(|owner| match path.try_exists() {
+                Ok(true) => Ok(owner),
+                // Removed after it was opened, and unlocked before it was locked.
+                Ok(false) => Err(libc::ENOENT),
+                Err(error) => Err(errno(&error)),
+            });
         match owner {
             Ok(owner) => {
                 let controllers = place.controllers.clone();

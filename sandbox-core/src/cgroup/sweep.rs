@@ -63,3 +63,40 @@ fn sweep(parent: &Path) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::Directory;
+    use super::*;
+    use crate::settle::Place;
+
+    #[test]
+    fn whoever_makes_a_leaf_has_it_or_is_told() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let place = Place { parent: dir.path().to_owned(), controllers: Vec::new(), enable: Vec::new() };
+        let parent = dir.path();
+        let (running, over) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                while over.try_recv() != Err(mpsc::TryRecvError::Disconnected) {
+                    sweep(parent);
+                }
+            });
+            // Gone at the end, whatever that is.
+            let _running = running;
+            // Names of somebody else: what begins like ours is not swept.
+            for number in 0..3000 {
+                match Directory::make(&place, &format!("{PREFIX}1-1-{number}"), false) {
+                    Ok(made) => {
+                        std::thread::yield_now();
+                        assert!(made.path.exists(), "{number} was swept while it was locked");
+                        assert!(made.try_remove());
+                    }
+                    Err(error) => assert_eq!(error.errno(), Some(libc::EEXIST), "{error}"),
+                }
+            }
+        });
+    }
+}

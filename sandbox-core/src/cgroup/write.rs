@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
@@ -15,6 +16,7 @@ use cgroups_rs::hugetlb::HugeTlbController;
 use cgroups_rs::memory::MemController;
 use cgroups_rs::pid::PidController;
 
+use super::change::needs;
 use super::device::{Rule, disk};
 use super::program::program;
 use super::{Directory, Leaf, convert, failure};
@@ -50,16 +52,6 @@ pub(super) fn write(leaf: &Leaf, limits: &Limits) -> Result<()> {
         controller.set_limit_in_bytes(size, *bytes).map_err(|e| refused(directory, key, &e))?;
     }
     Ok(())
-}
-
-fn needs<'a>(leaf: &'a Leaf, key: &'static str, v1: &str, v2: &str) -> Result<&'a Directory> {
-    leaf.with(v1, v2).ok_or_else(|| {
-        Error::unsupported(
-            key,
-            format!("the group of this sandbox has no controller {}", if v2.is_empty() { v1 } else { v2 }),
-        )
-        .with_hint("a limit can be changed while the sandbox runs if it was set when it was made")
-    })
 }
 
 /// Bytes as the crate takes them. Above 8 EiB there is no difference to no limit.
@@ -131,16 +123,34 @@ fn cpu(leaf: &Leaf, limits: &Limits) -> Result<()> {
 
 fn cpuset(directory: &Directory, cpus: &str) -> Result<()> {
     let key = "limits.cpuset";
+    let parent = directory.path.parent().unwrap_or(&directory.path);
+    let file = if directory.unified { "cpuset.cpus.effective" } else { "cpuset.effective_cpus" };
+    let above = fs::read_to_string(parent.join(file))
+        .map_err(|error| failure("could not read the CPUs of the group above".to_owned(), errno(&error), parent))?;
+    // v2 takes such a set, and gives all that the group above has instead.
+    if let Some(missing) = ranges(cpus).flatten().find(|cpu| !ranges(&above).any(|range| range.contains(cpu))) {
+        let message = format!("limits.cpuset = {cpus}: the group above has no CPU {missing}");
+        return Err(failure(message, libc::EINVAL, parent)
+            .with_origin(key)
+            .with_hint(format!("it has {}", above.trim())));
+    }
     let controller = CpuSetController::new(directory.path.clone(), directory.unified);
     controller.set_cpus(cpus).map_err(|e| refused(directory, key, &e))?;
     if !directory.unified {
         // A v1 group can't be entered before it has memory nodes too.
-        let parent = directory.path.parent().unwrap_or(&directory.path);
         let nodes = fs::read_to_string(parent.join("cpuset.effective_mems"))
             .map_err(|error| failure("could not read the memory nodes".to_owned(), errno(&error), parent))?;
         controller.set_mems(nodes.trim()).map_err(|e| refused(directory, key, &e))?;
     }
     Ok(())
+}
+
+/// Of a list of CPUs as the kernel and a checked config write them.
+fn ranges(list: &str) -> impl Iterator<Item = RangeInclusive<u32>> {
+    list.trim().split(',').filter_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    })
 }
 
 fn io(leaf: &Leaf, limits: &Limits) -> Result<()> {

@@ -32,8 +32,8 @@ pub struct LimitsConfig {
     /// Whether running out of memory kills the whole sandbox instead of one process. Needs cgroups v2.
     /// Default: false. Example: `oom_group = true`.
     pub oom_group: Option<bool>,
-    /// Number of processes and threads, without those of Pinfold: 1 to 4194304. Needs cgroups. Default: no limit.
-    /// Example: `pids = 64`.
+    /// Number of processes and threads, without PID 1: 1 to 4194304. In a session each running payload's supervisor counts too.
+    /// Needs cgroups. Default: no limit. Example: `pids = 64`.
     pub pids: Option<u64>,
     /// How many CPUs' worth of time per time: more than 0, up to 65536. Needs cgroups. Default: no limit.
     /// Example: `cpus = 0.5`.
@@ -41,7 +41,8 @@ pub struct LimitsConfig {
     /// Share of CPU time where it is scarce: 1 to 10000, where 100 is what everybody has. Needs cgroups.
     /// Default: 100. Example: `cpu_weight = 50`.
     pub cpu_weight: Option<u64>,
-    /// Which CPUs may be used: numbers and ranges. Needs cgroups. Default: all. Example: `cpuset = "0-1"`.
+    /// Which CPUs may be used: numbers and ranges, all of them CPUs that the group above has. Needs cgroups. Default: all.
+    /// Example: `cpuset = "0-1"`.
     pub cpuset: Option<String>,
     /// Share of block I/O where it is scarce: 1 to 10000, where 100 is what everybody has. Needs cgroups.
     /// Default: 100. Example: `io_weight = 100`.

@@ -73,6 +73,7 @@ pub fn findings(host: &HostCaps) -> Vec<Finding> {
         birth_in_group(host),
     ]);
     found.extend(LIMITS.iter().map(|(key, v1, v2)| controller(host, key, v1, v2)));
+    found.extend(["limits.memory_high", "limits.oom_group"].map(|key| only_on_v2(host, key)));
     found.extend([swap(host), io_weight(host), devices(host)]);
     found
 }
@@ -367,10 +368,11 @@ fn birth_in_group(host: &HostCaps) -> Finding {
     }
 }
 
-/// (config key, v1 controller, v2 controller). `cpu.stat` and freezing need no v2 controller.
-const LIMITS: [(&str, &str, &str); 6] = [
+/// (config key, v1 controller, v2 controller). `cpu.stat` needs no v2 controller.
+const LIMITS: [(&str, &str, &str); 7] = [
     ("limits.memory", "memory", "memory"),
     ("limits.pids", "pids", "pids"),
+    ("limits.cpu_time", "cpuacct", ""),
     ("limits.cpus", "cpu", "cpu"),
     ("limits.cpuset", "cpuset", "cpuset"),
     ("limits.io", "blkio", "io"),
@@ -379,10 +381,11 @@ const LIMITS: [(&str, &str, &str); 6] = [
 
 fn controller(host: &HostCaps, key: &str, v1: &str, v2: &str) -> Finding {
     let cgroups = &host.cgroups;
-    if let Some(place) = cgroups.unified_places.iter().find(|place| place.has(v2)) {
+    let any = v2.is_empty();
+    if let Some(place) = cgroups.unified_places.iter().find(|place| any || place.has(v2)) {
         return available(key, format!("cgroup v2, groups below {}", place.path.display()));
     }
-    if cgroups.user_manager.as_ref().is_some_and(|manager| manager.controllers.iter().any(|have| have == v2)) {
+    if cgroups.user_manager.as_ref().is_some_and(|manager| any || manager.controllers.iter().any(|have| have == v2)) {
         return available(key, "cgroup v2, groups in a scope of the user's systemd");
     }
     if let Some(place) = cgroups.v1_places.get(v1) {
@@ -406,9 +409,25 @@ fn controller(host: &HostCaps, key: &str, v1: &str, v2: &str) -> Finding {
     let fallback = match key {
         "limits.memory" => "; compat.prefer = [\"limits.memory\"] falls back to RLIMIT_DATA per process",
         "limits.pids" => "; compat.prefer = [\"limits.pids\"] falls back to RLIMIT_NPROC",
+        "limits.cpu_time" => "; compat.prefer = [\"limits.cpu_time\"] falls back to RLIMIT_CPU per process",
         _ => "",
     };
-    missing(key, format!("no hierarchy gives us the controller {v2}{fallback}")).remedy(delegate(host))
+    let controller = if any { v1 } else { v2 };
+    missing(key, format!("no hierarchy gives us the controller {controller}{fallback}")).remedy(delegate(host))
+}
+
+/// Why `memory_high` and `oom_group` can't be had where the memory controller is one of v1, and what to do about it.
+pub(crate) const ONLY_ON_V2: (&str, &str) = (
+    "the memory controller is in a cgroup v1 hierarchy, which has no such thing",
+    "boot with systemd.unified_cgroup_hierarchy=1, or leave it out",
+);
+
+fn only_on_v2(host: &HostCaps, key: &str) -> Finding {
+    if !host.cgroups.v1.contains_key("memory") {
+        return controller(host, key, "", "memory");
+    }
+    let (why, remedy) = ONLY_ON_V2;
+    missing(key, why).remedy(remedy)
 }
 
 fn swap(host: &HostCaps) -> Finding {
@@ -420,11 +439,16 @@ fn swap(host: &HostCaps) -> Finding {
     }
 }
 
+/// Why `io_weight` can't be had, and what to do about it.
+pub(crate) const NOTHING_WEIGHS: (&str, &str) = (
+    "no block device here has a scheduler that heeds weights (bfq, or a cost model)",
+    "as root: echo bfq > /sys/block/DISK/queue/scheduler; or limit it with limits.io",
+);
+
 fn io_weight(host: &HostCaps) -> Finding {
     const FEATURE: &str = "limits.io_weight";
     match host.cgroups.io_weight.as_slice() {
-        [] => missing(FEATURE, "no block device here has a scheduler that heeds weights (bfq, or a cost model)")
-            .remedy("echo bfq > /sys/block/DISK/queue/scheduler; or limit it with limits.io"),
+        [] => missing(FEATURE, NOTHING_WEIGHS.0).remedy(NOTHING_WEIGHS.1),
         disks => available(FEATURE, format!("where I/O can be limited, for {}", disks.join(" "))),
     }
 }

@@ -16,7 +16,7 @@ mod system_root;
 
 pub use cgroups::{CgroupPlace, Cgroups, UserManager};
 pub use findings::{Availability, Finding, findings};
-pub(crate) use findings::{delegate, no_device_program};
+pub(crate) use findings::{NOTHING_WEIGHS, ONLY_ON_V2, delegate, no_device_program};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

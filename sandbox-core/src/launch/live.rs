@@ -2,7 +2,7 @@
 //! Must not: know what a payload is for, or look at it after its exec (process does).
 //! Start at: [`Live`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,6 +48,8 @@ pub(crate) struct Live {
     cause: Mutex<Option<u32>>,
     killings: Killings,
     frost: Arc<Frost>,
+    /// Which kills of the out-of-memory killer were told as the end of a payload, by their number since the group was made.
+    told_for_memory: Mutex<BTreeSet<u64>>,
 }
 
 /// How often everything inside was killed.
@@ -134,6 +136,7 @@ impl Live {
             cause: Mutex::default(),
             killings: Killings::default(),
             frost: Arc::default(),
+            told_for_memory: Mutex::default(),
         };
         Ok((Arc::new(live), handed))
     }
@@ -149,6 +152,15 @@ impl Live {
     /// None: there is none, or the session is closed.
     pub fn group(&self) -> Option<Arc<Leaf>> {
         self.held().as_ref().and_then(|held| held.group.clone())
+    }
+
+    /// Whether one of the kills after the first `before` is not yet told as the end of another payload; then it is told as the end
+    /// of this one. All payloads share one counter: no more of them are said to have ended so than were killed.
+    pub fn claim_oom_kill(&self, before: u64) -> bool {
+        let now = self.group().as_deref().and_then(Leaf::oom_kills).unwrap_or(0);
+        let mut told = self.told_for_memory.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that end later have seen as many or more: the first that is free leaves them the most.
+        (before.saturating_add(1)..=now).any(|kill| told.insert(kill))
     }
 
     pub fn is_closed(&self) -> bool {
@@ -259,6 +271,7 @@ impl Live {
                 deadline,
                 run: number,
                 over: AtomicBool::new(false),
+                killed: AtomicBool::new(false),
             };
             return self.remember(running);
         }
@@ -311,6 +324,7 @@ impl Live {
             deadline,
             run: number,
             over: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
         };
         self.remember(running)
     }

@@ -126,6 +126,8 @@ pub(crate) struct Running {
     run: u64,
     /// How it ended is known.
     over: AtomicBool,
+    /// A SIGKILL was sent to the payload alone: then its death by one says nothing about memory.
+    killed: AtomicBool,
 }
 
 impl Running {
@@ -139,6 +141,17 @@ impl Running {
             Home::Session(live) => live.group().as_deref().and_then(Leaf::oom_kills),
         };
         kills.map(|kills| kills.saturating_sub(self.oom_kills_before))
+    }
+
+    /// Whether the payload itself, which a SIGKILL has ended, was taken by the out-of-memory killer. To be asked once.
+    pub fn was_taken_for_memory(&self) -> bool {
+        if self.killed.load(Ordering::Relaxed) {
+            return false;
+        }
+        match (&self.home, self.group.as_ref().and_then(Leaf::oom_kills)) {
+            (Home::Session(live), None) => live.claim_oom_kill(self.oom_kills_before),
+            _ => self.oom_kills() > Some(0),
+        }
     }
 
     /// How it ended is known from here on.
@@ -162,6 +175,7 @@ impl Running {
 
     /// Send a signal to the payload. One that has ended already is no error.
     pub fn signal(&self, signal: i32) -> Result<()> {
+        let killed = self.killed.fetch_or(signal == libc::SIGKILL, Ordering::Relaxed);
         // One whose end alone is waited for has no pidfd.
         let sent = match &self.payload {
             Some(payload) => crate::sys::pidfd_send_signal(payload.as_fd(), signal),
@@ -170,6 +184,9 @@ impl Running {
         };
         // Its shepherd is to say so.
         let sent = if signal == libc::SIGKILL { sent.and_then(|()| self.link.thaw()) } else { sent };
+        if sent.is_err() {
+            self.killed.store(killed, Ordering::Relaxed);
+        }
         match sent {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => Err(Error::new(
@@ -304,6 +321,7 @@ pub(crate) fn launch(start: Start<'_>) -> Result<(Running, Handover)> {
             deadline: None,
             run: 0,
             over: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
         },
         handed,
     ))

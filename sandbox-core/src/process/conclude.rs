@@ -2,7 +2,6 @@
 //! Must not: wait for anything, or guess from an exit status.
 //! Start at: [`Process::conclude`].
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -130,10 +129,7 @@ impl Process {
         if !libc::WIFSIGNALED(exit.status) {
             return Ended::Exited;
         }
-        if libc::WTERMSIG(exit.status) == libc::SIGKILL
-            && usage.oom_kills > Some(0)
-            && !self.killed.load(Ordering::Relaxed)
-        {
+        if libc::WTERMSIG(exit.status) == libc::SIGKILL && self.running.was_taken_for_memory() {
             return Ended::Memory;
         }
         // RLIMIT_CPU goes by sampled ticks, which run ahead of the exact time under load (0.8 s told for 1 s counted).

@@ -13,7 +13,6 @@ mod watch;
 
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,8 +52,6 @@ pub struct Process {
     /// What came of it: there for everybody, also while somebody waits.
     outcome: Mutex<Option<Outcome>>,
     cancel: Option<Canceller>,
-    /// A SIGKILL was sent to the payload alone: then its death by one says nothing about memory.
-    killed: AtomicBool,
 }
 
 /// A root with a writable layer, and whether it is kept for the caller.
@@ -98,9 +95,9 @@ impl Process {
         cancel: Option<Canceller>,
     ) -> Self {
         let state = State { unproven: running.unproven.is_some(), ..State::default() };
-        let (turn, state, killed) = (Turn::default(), Mutex::new(state), AtomicBool::new(false));
+        let (turn, state) = (Turn::default(), Mutex::new(state));
         let (root, streams, outcome) = (Mutex::new(root), Mutex::new(streams), Mutex::default());
-        let process = Self { running, kept, root, limits, report, streams, turn, state, outcome, cancel, killed };
+        let process = Self { running, kept, root, limits, report, streams, turn, state, outcome, cancel };
         if let Some(printed) = process.printed() {
             process.streams().stdout = Some(printed);
         }
@@ -212,9 +209,6 @@ impl Process {
     /// # Errors
     /// The kernel refuses the number (EINVAL) or the right to send (EPERM).
     pub fn signal(&self, signal: i32) -> Result<()> {
-        if signal == libc::SIGKILL {
-            self.killed.store(true, Ordering::Relaxed);
-        }
         self.running.signal(signal)
     }
 

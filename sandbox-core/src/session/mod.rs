@@ -140,7 +140,8 @@ impl Session {
     /// # Errors
     /// Kind `closed`; `unsupported` where the mounts are the host's own, or of a namespace that was joined.
     pub fn files(&self) -> Result<Files> {
-        if self.live.is_closed() {
+        // Without its init a mount namespace goes, and what was mounted below the root with it.
+        if self.live.is_closed() || self.live.is_lost() {
             return Err(self.live.gone());
         }
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| {

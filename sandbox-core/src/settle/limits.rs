@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Report;
-use crate::host::{CgroupPlace, Cgroups, HostCaps, UserManager, delegate, no_device_program};
+use crate::host::{
+    CgroupPlace, Cgroups, HostCaps, NOTHING_WEIGHS, ONLY_ON_V2, UserManager, delegate, no_device_program,
+};
 use crate::idmap::{IdMaps, of_init, to_outside};
 use crate::spec::{Limits, Namespace, Rlimit, Spec};
 use crate::{Error, Result};
@@ -44,14 +46,6 @@ pub(crate) struct Group {
 pub(crate) type Useless = (&'static str, &'static str);
 
 pub(crate) const SWAP_ALONE: Useless = ("cgroup v1 limits swap only together with memory", "set limits.memory too");
-pub(crate) const NOTHING_WEIGHS: Useless = (
-    "no block device here has a scheduler that heeds weights (bfq, or a cost model)",
-    "as root: echo bfq > /sys/block/DISK/queue/scheduler; or limit it with limits.io",
-);
-pub(crate) const ONLY_ON_V2: Useless = (
-    "the memory controller is in a cgroup v1 hierarchy, which has no such thing",
-    "boot with systemd.unified_cgroup_hierarchy=1, or leave it out",
-);
 
 /// A directory in which the group of a sandbox is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,10 +126,9 @@ fn wanted(limits: &Limits) -> Vec<Wanted> {
     all
 }
 
-/// The keys of those that need a group.
-#[cfg(not(feature = "cgroups"))]
-pub(crate) fn in_groups(limits: &Limits) -> Vec<&'static str> {
-    wanted(limits).into_iter().map(|want| want.key).collect()
+/// The keys of those that need a group, with the controllers of v1 and v2 that they need.
+pub(crate) fn in_groups(limits: &Limits) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    wanted(limits).into_iter().map(|want| (want.key, want.v1.unwrap_or_default(), want.v2.unwrap_or_default()))
 }
 
 /// Why a build without the feature has none of them, and what to do about it.

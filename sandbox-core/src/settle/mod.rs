@@ -12,9 +12,8 @@ use crate::idmap::{self, IdMaps, MapWriter};
 use crate::spec::{Landlock, MountKind, Namespace, OverlayUpper, Rlimit, RootKind, Spec};
 use crate::{Error, Result};
 
-#[cfg(not(feature = "cgroups"))]
-pub(crate) use limits::in_groups;
-pub(crate) use limits::{Group, NOTHING_WEIGHS, ONLY_ON_V2, Place, SWAP_ALONE};
+pub(crate) use crate::host::{NOTHING_WEIGHS, ONLY_ON_V2};
+pub(crate) use limits::{Group, Place, SWAP_ALONE, in_groups};
 pub use report::{Degradation, Report};
 
 /// How bind sources become mounts.
