@@ -136,6 +136,20 @@ export interface IoUsage {
   readonly serviceTimeMs: number | null
 }
 
+/** What a payload and its descendants use at one moment. */
+export interface Sample {
+  /** Since the payload was executed. */
+  readonly elapsedMs: number
+  /** Everything used until now. */
+  readonly usage: Usage
+  /** Bytes in use now. */
+  readonly memoryCurrent: number | null
+  /** Processes and threads now, without those of Pinfold. */
+  readonly pidsCurrent: number | null
+  /** How long something had to wait; null without cgroup v2, or on a kernel without PSI. */
+  readonly pressure: { readonly cpuMs: number | null; readonly memoryMs: number | null; readonly ioMs: number | null } | null
+}
+
 /** Where the time went. */
 export interface Timings {
   /** From the call to the payload's exec. */
@@ -244,6 +258,11 @@ export class Process extends EventEmitter implements PromiseLike<Outcome>, Async
   resize(size: TerminalSize): void
   /** What was used until now; after its end, what the outcome says. */
   usage(): Promise<Usage>
+  /**
+   * What is used: now, then every `intervalMs` (default 1000) until the payload has ended. Leaving the loop does nothing to it.
+   * Needs a cgroup of its own: any limit that needs one.
+   */
+  samples(options?: { intervalMs?: number }): AsyncGenerator<Sample, void, undefined>
   /** Stops every process inside, until `thaw`. Deadlines run on. Needs a cgroup: any limit that needs one. */
   freeze(): Promise<void>
   thaw(): Promise<void>

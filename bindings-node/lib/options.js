@@ -121,9 +121,15 @@ function signalNumber(signal) {
   throw refused(`there is no signal ${JSON.stringify(signal)}`, "write a name such as 'SIGTERM', or its number")
 }
 
+/** How long it is from one sample to the next. */
+function interval({ intervalMs = 1000 } = {}) {
+  if (typeof intervalMs === 'number' && intervalMs >= 1 && intervalMs < 2 ** 31) return intervalMs
+  throw refused(`intervalMs: must be a number of milliseconds from 1 to ${2 ** 31 - 1}, got ${intervalMs}`)
+}
+
 function abortSignal(signal) {
   if (signal === undefined || signal === null || signal instanceof AbortSignal) return signal ?? null
   throw refused('signal: must be an AbortSignal', 'to send a signal to a running payload use p.signal()')
 }
 
-module.exports = { abortSignal, attached, command, declared, part, signalNumber, streams, terminalSize, text }
+module.exports = { abortSignal, attached, command, declared, interval, part, signalNumber, streams, terminalSize, text }

@@ -51,7 +51,15 @@ function decode(bytes) {
   return bytes === null ? '' : bytes.toString('utf8')
 }
 
-const SECONDS = new Set(['cpu_user', 'cpu_system', 'cpu_throttled', 'wait_time', 'service_time', 'setup', 'payload', 'teardown'])
+/** What is used at one moment. */
+function sample({ pressure, ...json }) {
+  const waited = pressure && { cpuMs: ms(pressure.cpu), memoryMs: ms(pressure.memory), ioMs: ms(pressure.io) }
+  return { ...camel(json), pressure: waited }
+}
+
+const ms = (seconds) => (seconds === null ? null : seconds * 1000)
+
+const SECONDS = new Set(['elapsed', 'cpu_user', 'cpu_system', 'cpu_throttled', 'wait_time', 'service_time', 'setup', 'payload', 'teardown'])
 
 /** Keys in this language's spelling, seconds as milliseconds under a name that says so. */
 function camel(value) {
@@ -60,10 +68,10 @@ function camel(value) {
   const result = {}
   for (const [key, inner] of Object.entries(value)) {
     const name = key.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
-    if (SECONDS.has(key)) result[`${name}Ms`] = inner === null ? null : inner * 1000
+    if (SECONDS.has(key)) result[`${name}Ms`] = ms(inner)
     else result[name] = camel(inner)
   }
   return result
 }
 
-module.exports = { Outcome, camel, written }
+module.exports = { Outcome, camel, sample, written }

@@ -10,8 +10,8 @@ const { setTimeout: sleep } = require('node:timers/promises')
 const { Capture } = require('./capture.js')
 const { AbortError, SandboxError, call, failed, later, refused } = require('./errors.js')
 const { KeptRoot } = require('./files.js')
-const { signalNumber, terminalSize, text } = require('./options.js')
-const { Outcome, camel } = require('./outcome.js')
+const { interval, signalNumber, terminalSize, text } = require('./options.js')
+const { Outcome, camel, sample } = require('./outcome.js')
 const { Terminal } = require('./terminal.js')
 
 /** How long streams are read on after everything inside is dead: only a holder outside of the sandbox keeps them open. */
@@ -332,6 +332,36 @@ class Process extends EventEmitter {
     if (this.#settled === null) await new Promise((resolve) => this.#settle.push(resolve))
     if (this.#settled.outcome === null) throw this.#settled.error
     return this.#settled.outcome.usage
+  }
+
+  /** What is used: now, then every `intervalMs` until the payload has ended. Leaving the loop does nothing to it. */
+  samples(options) {
+    return this.#samples(interval(options))
+  }
+
+  async *#samples(intervalMs) {
+    if (this.#settled !== null && this.#settled.outcome === null) throw this.#settled.error
+    let wake = () => {}
+    const ended = () => wake()
+    this.once('close', ended)
+    try {
+      for (;;) {
+        const told = await this.#ask((native) => native.sample())
+        if (typeof told !== 'string') return
+        yield sample(JSON.parse(told))
+        if (this.#native === null) return
+        await new Promise((resolve) => {
+          const timer = setTimeout(resolve, intervalMs)
+          if (!this.#referenced) timer.unref()
+          wake = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
+    } finally {
+      this.off('close', ended)
+    }
   }
 
   /** Stops every process of the sandbox, until `thaw`. Deadlines run on. */

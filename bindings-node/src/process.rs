@@ -165,6 +165,13 @@ impl Process {
         Ok(aside(move || json(&process.usage().map_err(fail)?)))
     }
 
+    /// What is used now; none once the payload has ended. JSON.
+    #[napi]
+    pub fn sample(&self) -> Result<AsyncTask<Aside<Option<String>>>> {
+        let process = self.get()?;
+        Ok(aside(move || process.sample().map_err(fail)?.map(|sample| json(&sample)).transpose()))
+    }
+
     /// Stops every process inside.
     #[napi]
     pub fn freeze(&self) -> Result<AsyncTask<Aside<()>>> {

@@ -33,6 +33,35 @@ test('memory bombs in JavaScript', { skip }, async () => {
   assert.equal((await runModule('export default 1', limits)).value, 1)
 })
 
+test('samples come until the end', { skip }, async () => {
+  const growing = 'import time\nkept = []\nfor _ in range(6):\n  kept.append(bytearray(b"x" * (8 << 20)))\n  time.sleep(0.1)'
+  const p = box.spawn(['/usr/bin/python3', '-c', growing])
+  const samples = []
+  for await (const sample of p.samples({ intervalMs: 50 })) samples.push(sample)
+  assert.ok((await p).ok)
+  assert.ok(samples.length >= 5)
+  const memory = samples.map((sample) => sample.memoryCurrent)
+  assert.ok(Math.max(...memory) - memory[0] > 32 << 20, memory.join(' '))
+  samples.reduce((before, sample) => (assert.ok(before.elapsedMs < sample.elapsedMs), sample))
+  assert.ok(samples[0].pidsCurrent >= 1 && samples[0].usage.cpuUserMs >= 0 && samples[0].elapsedMs < 20_000)
+  for await (const _ of p.samples()) assert.fail('it has ended')
+  // The end of the payload is the end, however long the interval is; whoever leaves before does nothing to it.
+  const short = box.spawn(['sleep', '0.3'])
+  let count = 0
+  for await (const _ of short.samples({ intervalMs: 60_000 })) count += 1
+  assert.equal(count, 1)
+  const cat = box.spawn(['cat'], { stdin: 'pipe' })
+  for await (const _ of cat.samples()) break
+  assert.equal(cat.listenerCount('close'), 0)
+  cat.stdin.end('x')
+  assert.equal((await cat).text, 'x')
+  for (const intervalMs of [0, NaN, Infinity, '1s']) assert.throws(() => cat.samples({ intervalMs }), /intervalMs: must be a number/)
+  const failed = box.spawn(['no-such-program'])
+  failed.catch(() => {})
+  await assert.rejects(failed.samples().next(), (error) => error.kind === 'program_not_found')
+  await assert.rejects(new Sandbox().spawn(['sleep', '60']).samples().next(), (error) => error.kind === 'unsupported')
+})
+
 test('a session is frozen, thawed, measured and given other limits', { skip }, async () => {
   const s = await box.open()
   const p = s.spawn(['sh', '-c', 'while :; do echo x; sleep 0.02; done'])

@@ -141,6 +141,22 @@ impl Process {
         crate::json(&self.0.ask(py, pinfold::Process::usage)?)
     }
 
+    /// What is used after at most `pause` seconds, as JSON; none once the payload has ended. A signal handler that raises ends the
+    /// wait.
+    fn sample(&self, py: Python<'_>, pause: f64) -> PyResult<Option<String>> {
+        let process = self.0.get(py)?;
+        let pause = Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX);
+        let due = Instant::now().checked_add(pause);
+        loop {
+            py.check_signals()?;
+            let left = due.map_or(BACKSTOP, |due| due.saturating_duration_since(Instant::now()));
+            if left.is_zero() || py.detach(|| until_news(&process, left.min(BACKSTOP)))? {
+                let sample = py.detach(|| process.sample()).map_err(|error| error.raise(py))?;
+                return sample.as_ref().map(crate::json).transpose();
+            }
+        }
+    }
+
     /// Stops every process until `thaw`.
     fn freeze(&self, py: Python<'_>) -> PyResult<()> {
         self.0.ask(py, pinfold::Process::freeze)
@@ -176,11 +192,12 @@ impl Drop for Process {
     }
 }
 
-/// Returns early when a signal comes, so that Python's handlers run (PEP 475).
-fn until_news(watch: &OwnedFd, time: Duration) -> PyResult<()> {
+/// Whether there is news. Returns early when a signal comes, so that Python's handlers run (PEP 475).
+fn until_news(watch: &impl AsFd, time: Duration) -> PyResult<bool> {
     let time = PollTimeout::try_from(time.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
     match poll(&mut [PollFd::new(watch.as_fd(), PollFlags::POLLIN)], time) {
-        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINTR) => Ok(false),
         Err(errno) => Err(io::Error::from(errno).into()),
     }
 }

@@ -7,6 +7,8 @@ import copy
 import os
 import pickle
 import signal
+import threading
+import time
 
 import pinfold
 import pytest
@@ -137,6 +139,90 @@ def test_usage_and_limits_while_it_runs():
                 process.wait(timeout=0.2)
             s.thaw()
             assert process.wait().text == "went on\n"
+
+
+GROWING = """
+import time
+kept = []
+for _ in range(6):
+    kept.append(bytearray(b"x" * (8 << 20)))
+    time.sleep(0.1)
+"""
+
+
+def test_samples_come_until_the_end():
+    box = pinfold.Sandbox(pids=64, memory="256M", timeout=60, compat={"prefer": ["limits.*"]})
+    for interval in (0, -1, float("nan")):
+        with box.spawn(["true"]) as process, pytest.raises(ValueError, match="more than 0 seconds"):
+            process.samples(interval)
+    with box.spawn(["python3", "-c", GROWING]) as process:
+        if box.report.degradations:
+            with pytest.raises(pinfold.UnsupportedError):
+                process.samples()
+            return
+        samples = list(process.samples(0.05))
+        assert process.wait().ok
+        assert list(process.samples()) == []
+    assert len(samples) >= 5
+    elapsed = [sample.elapsed for sample in samples]
+    assert elapsed == sorted(elapsed) and elapsed[-1] < 60
+    memory = [sample.memory_current for sample in samples]
+    assert max(memory) - memory[0] > 32 << 20
+    assert all(sample.pids_current >= 1 and sample.usage.cpu_user is not None for sample in samples[:-1])
+    assert pickle.loads(pickle.dumps(samples[0])) == samples[0]
+    # Whoever leaves the loop has a payload that goes on.
+    with box.spawn(["cat"], stdin="pipe") as process:
+        for _ in process.samples(60):
+            break
+        process.stdin.close()
+        assert process.wait().ok
+    with pytest.raises(pinfold.SandboxClosed):
+        process.samples()
+
+
+def test_samples_end_with_the_payload_and_with_ctrl_c():
+    box = pinfold.Sandbox(pids=64, memory="256M", timeout=60, compat={"prefer": ["limits.*"]})
+    if box.report.degradations:
+        with box.spawn(["true"]) as process, pytest.raises(pinfold.UnsupportedError):
+            process.samples()
+        return
+    begun = time.monotonic()
+    with box.spawn(["sleep", "0.3"]) as process:
+        assert len(list(process.samples(60))) == 1
+    assert time.monotonic() - begun < 30
+    with box.spawn(["sleep", "1000"]) as process:
+        killer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+        killer.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(process.samples(60))
+        assert process.wait().ended == "cancelled"
+
+
+def test_samples_with_asyncio():
+    box = pinfold.Sandbox(pids=64, memory="256M", timeout=60, compat={"prefer": ["limits.*"]})
+
+    async def main():
+        async with pinfold.AsyncSandbox(box).spawn(["python3", "-c", GROWING]) as process:
+            if box.report.degradations:
+                with pytest.raises(pinfold.UnsupportedError):
+                    process.samples()
+                return
+            samples = [sample async for sample in process.samples(0.05)]
+            assert (await process.wait()).ok
+            assert len(samples) >= 5 and all(isinstance(sample, pinfold.Sample) for sample in samples)
+        async with pinfold.AsyncSandbox(box).spawn(["sleep", "0.3"]) as process:
+            assert len([sample async for sample in process.samples(60)]) == 1
+        async with pinfold.AsyncSandbox(box).spawn(["sleep", "1000"]) as process:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(last(process.samples(60)), 0.2)
+            assert (await process.wait()).ended == "cancelled"
+
+    async def last(samples):
+        async for sample in samples:
+            one = sample
+        return one
+
+    asyncio.run(main())
 
 
 def test_too_much_memory_is_told_as_such():

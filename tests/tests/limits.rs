@@ -605,7 +605,10 @@ fn samples_come_until_the_end() {
     assert!(samples.len() > 2, "{samples:?}");
     assert!(samples.windows(2).all(|pair| pair[0].elapsed < pair[1].elapsed));
     assert!(samples[0].memory_current > Some(0) && samples[0].pids_current == Some(1), "{:?}", samples[0]);
+    assert_eq!(process.sample().expect("can be asked"), None, "it has ended");
     assert!(process.wait().expect("ends").success());
+    let process = sandbox.command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    assert!(process.sample().expect("can be asked").is_some_and(|sample| sample.pids_current == Some(1)));
 }
 
 #[test]

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 
 import { expectTypeOf } from 'expect-type'
 
-import { AbortError, Change, CommandFailed, Ended, ErrorReport, FileEntry, FileStatus, Files, Finding, KeptRoot, Outcome, Process, ProcessEvent, RemoteError, Sandbox, SandboxError, SandboxOptions, Session, TimedOut, doctor, run, runModule, spawn } from 'pinfold'
+import { AbortError, Change, CommandFailed, Ended, ErrorReport, FileEntry, FileStatus, Files, Finding, KeptRoot, Outcome, Process, ProcessEvent, RemoteError, Sample, Sandbox, SandboxError, SandboxOptions, Session, TimedOut, doctor, run, runModule, spawn } from 'pinfold'
 
 const outcome = await run(['true'], { timeoutMs: 5000, limits: { memory: '64MiB', wallTimeMs: 5 }, env: { A: '1', B: null }, signal: AbortSignal.timeout(1), check: true })
 expectTypeOf(outcome).toEqualTypeOf<Outcome>()
@@ -25,6 +25,7 @@ for await (const event of box.spawn(['true'])) {
 expectTypeOf(box.spawn(['sh'], { terminal: { columns: 100, rows: 30 } }).terminal).toEqualTypeOf<Duplex | null>()
 box.spawn(['sh'], { terminal: true }).resize({ columns: 1, rows: 1 })
 box.spawn(['true']).on('exit', (ended) => expectTypeOf(ended).toEqualTypeOf<Outcome>())
+for await (const sample of box.spawn(['true'], {}).samples({ intervalMs: 100 })) expectTypeOf(sample).toEqualTypeOf<Sample>()
 expectTypeOf(await box.open()).toEqualTypeOf<Session>()
 const session = await box.open()
 expectTypeOf(session).toEqualTypeOf<Session>()

@@ -26,7 +26,7 @@ from ._errors import (
     UnsupportedError,
 )
 from ._native import __version__
-from ._outcome import Change, Degradation, IoUsage, Outcome, Report, Timings, Usage
+from ._outcome import Change, Degradation, IoUsage, Outcome, Pressure, Report, Sample, Timings, Usage
 from ._process import Event, Process
 from ._python import python_mounts
 from ._sandbox import Sandbox, run
@@ -122,10 +122,12 @@ __all__ = [
     "Outcome",
     "Pool",
     "PoolStats",
+    "Pressure",
     "Process",
     "ProgramNotFound",
     "RemoteError",
     "Report",
+    "Sample",
     "Sandbox",
     "SandboxClosed",
     "SandboxError",

@@ -14,8 +14,8 @@ from ._aio import AsyncReader, AsyncTerminal, AsyncWriter
 from ._call import describe
 from ._failures import WaitTimeout
 from ._live import AsyncClosing
-from ._outcome import from_native
-from ._process import Event, Live, taken
+from ._outcome import from_native, sample_from
+from ._process import Event, Live, pause, taken
 from ._sandbox import Sandbox
 from ._session import SessionBase
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._config import SandboxConfig, SandboxOptions
     from ._kept import KeptRoot
     from ._native import Process as NativeProcess
-    from ._outcome import Outcome, Report
+    from ._outcome import Outcome, Report, Sample
     from ._types import Arg, SpawnOptions
 
 
@@ -155,6 +155,37 @@ class AsyncProcess(Live, AsyncClosing):
         if not done:
             raise WaitTimeout(list(self.argv), timeout or 0.0)
         return ended.result()
+
+    def samples(self, interval: float = 1.0) -> AsyncIterator[Sample]:
+        """As ``Process.samples``. Cancelling the task that waits for the next one kills the whole tree.
+
+        Raises:
+            As ``Process.samples``.
+        """
+        return self._samples(pause(interval), self._native.sample(0.0))
+
+    async def _samples(self, interval: float, told: str | None) -> AsyncIterator[Sample]:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        watched = os.dup(self._native.pidfd())
+
+        def on_end() -> None:
+            loop.remove_reader(watched)
+            if not ended.done():
+                ended.set_result(None)
+
+        loop.add_reader(watched, on_end)
+        try:
+            while told is not None:
+                yield sample_from(told)
+                await asyncio.wait([ended], timeout=interval)
+                told = self._native.sample(0.0)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        finally:
+            loop.remove_reader(watched)
+            os.close(watched)
 
     async def close(self) -> None:
         """Kills the tree if it lives, waits until it is gone, and closes the pipes. More than once does nothing."""

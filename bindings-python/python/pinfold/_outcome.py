@@ -80,6 +80,34 @@ class Usage:
 
 
 @value
+class Pressure:
+    """Seconds in which at least one process waited for a resource (the kernel's pressure stall information)."""
+
+    cpu: float | None = None
+    """For a CPU."""
+    memory: float | None = None
+    """For memory: reclaim, refaults, swap."""
+    io: float | None = None
+    """For block I/O."""
+
+
+@value
+class Sample:
+    """What a payload and its descendants use at one moment."""
+
+    elapsed: float
+    """Seconds since the payload was executed."""
+    usage: Usage
+    """Everything used until now."""
+    memory_current: int | None = None
+    """Bytes in use now; ``None`` without a group that counts memory."""
+    pids_current: int | None = None
+    """Processes and threads now, without those of Pinfold; ``None`` without a group that counts them."""
+    pressure: Pressure | None = None
+    """How long something had to wait; ``None`` without cgroup v2, or on a kernel without PSI."""
+
+
+@value
 class Timings:
     """Where the time went, in seconds."""
 
@@ -220,6 +248,14 @@ def usage_from(fields: dict[str, Any]) -> Usage:
     """What the native module tells of use."""
     io = fields.pop("io", None)
     return Usage(io=None if io is None else tuple(IoUsage(**device) for device in io), **fields)
+
+
+def sample_from(told: str) -> Sample:
+    """What the native module tells of one moment."""
+    fields: dict[str, Any] = json.loads(told)
+    usage = usage_from(fields.pop("usage"))
+    pressure = fields.pop("pressure")
+    return Sample(usage=usage, pressure=None if pressure is None else Pressure(**pressure), **fields)
 
 
 def _change(fields: dict[str, Any]) -> Change:

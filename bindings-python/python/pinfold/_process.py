@@ -13,7 +13,7 @@ import select
 from collections import namedtuple
 
 from ._live import Closing, Group, refuse_pickle
-from ._outcome import Outcome, from_native
+from ._outcome import Outcome, Sample, from_native, sample_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,6 +130,13 @@ class Live(Group):
         return f"<{type(self).__name__} {list(self.argv)!r}: {state}>"
 
 
+def pause(interval: float) -> float:
+    """How long to wait between two samples, checked."""
+    if interval > 0:
+        return max(interval, 0.001)
+    raise ValueError(f"interval must be more than 0 seconds, got {interval!r}")
+
+
 def _read(number: int) -> bytes:
     try:
         return os.read(number, 1 << 16)
@@ -227,6 +234,30 @@ class Process(Live, Closing):
                 raise WaitTimeout(list(self.argv), timeout or 0.0)
             self._outcome = from_native(told)
         return self._outcome
+
+    def samples(self, interval: float = 1.0) -> Iterator[Sample]:
+        """What the payload and its descendants use: now, then at each interval until it has ended. There is no thread behind it.
+
+        Leaving the loop early does nothing to the payload; Ctrl-C while it waits kills the whole tree, as in ``wait()``.
+
+        Args:
+            interval: seconds, at least 0.001.
+
+        Raises:
+            ValueError: the interval is not more than 0.
+            UnsupportedError: the payload is in no group of its own, so that this can't be told.
+            SandboxClosed: it was closed.
+        """
+        return self._samples(pause(interval), self._native.sample(0.0))
+
+    def _samples(self, interval: float, told: str | None) -> Iterator[Sample]:
+        try:
+            while told is not None:
+                yield sample_from(told)
+                told = self._native.sample(interval)
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
 
     def close(self) -> None:
         """Kills the tree if it lives, waits until it is gone, and closes the pipes. More than once does nothing."""

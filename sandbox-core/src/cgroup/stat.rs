@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::spare::{seconds, since};
 use super::{Directory, Leaf};
-use crate::outcome::{IoUsage, Usage};
+use crate::outcome::{IoUsage, Usage, seconds as in_seconds};
 
 /// What a sandbox uses at one moment. Made by [`Process::samples`](crate::Process::samples).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Sample {
     /// Since the payload was executed.
+    #[serde(with = "in_seconds")]
     pub elapsed: Duration,
     /// Everything used until now.
     pub usage: Usage,

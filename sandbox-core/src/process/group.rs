@@ -33,6 +33,14 @@ impl Process {
         }
     }
 
+    /// What is used now; `None` when the payload has ended.
+    ///
+    /// # Errors
+    /// As [`samples`](Self::samples).
+    pub fn sample(&self) -> Result<Option<Sample>> {
+        Ok(self.samples(Duration::ZERO)?.next())
+    }
+
     /// What is used, every `interval` (at least a millisecond) until the payload has ended, beginning now. Each `next` waits;
     /// there is no thread behind it.
     ///
