@@ -445,23 +445,28 @@ fn a_change_without_effect_is_refused() {
     }
 }
 
-/// Of a change that fails in the middle, what was written before stays, and is known.
+/// Nothing is written of a change that can be known to fail. Of one that the kernel refuses in the middle, what was written before
+/// stays, and is known.
 #[test]
 fn a_change_that_fails_is_remembered_as_far_as_it_went() {
     let _leaks = Leaks::watch();
-    needs!(MEMORY);
+    needs!(MEMORY, ("cpuset", "cpuset"));
     if !HostCaps::probe().expect("facts").cgroups.swap {
         skip!("this kernel does not account for swap");
     }
-    let process = built(worker().memory("64MiB").swap("16MiB")).command(WORKER).args(["sleep", "100000"]).spawn();
-    let process = process.expect("starts");
     let change = limits(|l| {
         l.memory = Some(Bytes::from("32MiB"));
         l.cpuset = Some("77".to_owned());
     });
-    process.update(&change).expect_err("there is no such CPU");
+    let has = |process: &Process| number(raw(process, "memory", "memory.limit_in_bytes", "memory.max"));
+    let sandbox = worker().memory("64MiB").swap("16MiB");
+    let without = built(sandbox.clone()).command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    assert_eq!(without.update(&change).expect_err("no such controller").kind(), ErrorKind::Unsupported);
+    assert_eq!(has(&without), Some(64 << 20));
+    let process = built(sandbox.cpuset("0")).command(WORKER).args(["sleep", "100000"]).spawn().expect("starts");
+    assert_eq!(process.update(&change).expect_err("there is no such CPU").kind(), ErrorKind::Setup);
     process.update(&limits(|l| l.swap = Some(Bytes::from("8MiB")))).expect("less swap");
-    assert_eq!(number(raw(&process, "memory", "memory.limit_in_bytes", "memory.max")), Some(32 << 20));
+    assert_eq!(has(&process), Some(32 << 20));
 }
 
 /// Memory that is in use is not taken away by killing for it.

@@ -182,11 +182,11 @@ impl Running {
             None if (0..=libc::SIGRTMAX()).contains(&signal) => self.link.send_signal(self.run, signal),
             None => Err(Errno::EINVAL),
         };
-        // Its shepherd is to say so.
-        let sent = if signal == libc::SIGKILL { sent.and_then(|()| self.link.thaw()) } else { sent };
         if sent.is_err() {
             self.killed.store(killed, Ordering::Relaxed);
         }
+        // Its shepherd is to say so.
+        let sent = if signal == libc::SIGKILL { sent.and_then(|()| self.link.thaw()) } else { sent };
         match sent {
             Ok(()) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => Err(Error::new(
