@@ -43,6 +43,8 @@ test('samples come until the end', { skip }, async () => {
   const memory = samples.map((sample) => sample.memoryCurrent)
   assert.ok(Math.max(...memory) - memory[0] > 32 << 20, memory.join(' '))
   samples.reduce((before, sample) => (assert.ok(before.elapsedMs < sample.elapsedMs), sample))
+  const cpu = samples.map(({ usage }) => usage.cpuUserMs + usage.cpuSystemMs)
+  assert.ok(cpu.every((ms, i) => i === 0 || cpu[i - 1] <= ms) && cpu.at(-1) > 0, cpu.join(' '))
   assert.ok(samples[0].pidsCurrent >= 1 && samples[0].usage.cpuUserMs >= 0 && samples[0].elapsedMs < 20_000)
   for await (const _ of p.samples()) assert.fail('it has ended')
   // The end of the payload is the end, however long the interval is; whoever leaves before does nothing to it.
@@ -55,11 +57,19 @@ test('samples come until the end', { skip }, async () => {
   assert.equal(cat.listenerCount('close'), 0)
   cat.stdin.end('x')
   assert.equal((await cat).text, 'x')
+  const controller = new AbortController()
+  const aborted = box.spawn(['sleep', '1000'], { signal: controller.signal })
+  aborted.catch(() => {})
+  for await (const _ of aborted.samples({ intervalMs: 60_000 })) setTimeout(() => controller.abort(), 100)
+  await assert.rejects(aborted, { name: 'AbortError' })
   for (const intervalMs of [0, NaN, Infinity, '1s']) assert.throws(() => cat.samples({ intervalMs }), /intervalMs: must be a number/)
   const failed = box.spawn(['no-such-program'])
   failed.catch(() => {})
   await assert.rejects(failed.samples().next(), (error) => error.kind === 'program_not_found')
-  await assert.rejects(new Sandbox().spawn(['sleep', '60']).samples().next(), (error) => error.kind === 'unsupported')
+  const groupless = new Sandbox().spawn(['sleep', '60'])
+  await assert.rejects(groupless.samples().next(), (error) => error.kind === 'unsupported')
+  groupless.kill()
+  await groupless
 })
 
 test('a session is frozen, thawed, measured and given other limits', { skip }, async () => {

@@ -152,7 +152,7 @@ for _ in range(6):
 
 def test_samples_come_until_the_end():
     box = pinfold.Sandbox(pids=64, memory="256M", timeout=60, compat={"prefer": ["limits.*"]})
-    for interval in (0, -1, float("nan")):
+    for interval in (0, -1, float("nan"), float("inf")):
         with box.spawn(["true"]) as process, pytest.raises(ValueError, match="more than 0 seconds"):
             process.samples(interval)
     with box.spawn(["python3", "-c", GROWING]) as process:
@@ -166,6 +166,8 @@ def test_samples_come_until_the_end():
     assert len(samples) >= 5
     elapsed = [sample.elapsed for sample in samples]
     assert elapsed == sorted(elapsed) and elapsed[-1] < 60
+    cpu = [sample.usage.cpu_user + sample.usage.cpu_system for sample in samples if sample.usage.cpu_user is not None]
+    assert cpu == sorted(cpu) and cpu[-1] > 0
     memory = [sample.memory_current for sample in samples]
     assert max(memory) - memory[0] > 32 << 20
     assert all(sample.pids_current >= 1 and sample.usage.cpu_user is not None for sample in samples[:-1])

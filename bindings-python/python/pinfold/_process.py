@@ -132,9 +132,9 @@ class Live(Group):
 
 def pause(interval: float) -> float:
     """How long to wait between two samples, checked."""
-    if interval > 0:
+    if 0 < interval < float("inf"):
         return max(interval, 0.001)
-    raise ValueError(f"interval must be more than 0 seconds, got {interval!r}")
+    raise ValueError(f"interval must be more than 0 seconds and finite, got {interval!r}")
 
 
 def _read(number: int) -> bytes:
@@ -244,7 +244,7 @@ class Process(Live, Closing):
             interval: seconds, at least 0.001.
 
         Raises:
-            ValueError: the interval is not more than 0.
+            ValueError: the interval is not more than 0, or not finite.
             UnsupportedError: the payload is in no group of its own, so that this can't be told.
             SandboxClosed: it was closed.
         """
