@@ -122,7 +122,8 @@ function signalNumber(signal) {
 }
 
 /** How long it is from one sample to the next. */
-function interval({ intervalMs = 1000 } = {}) {
+function interval(options) {
+  const intervalMs = options?.intervalMs ?? 1000
   if (typeof intervalMs === 'number' && intervalMs >= 1 && intervalMs < 2 ** 31) return intervalMs
   throw refused(`intervalMs: must be a number of milliseconds from 1 to ${2 ** 31 - 1}, got ${intervalMs}`)
 }

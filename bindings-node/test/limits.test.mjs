@@ -53,7 +53,7 @@ test('samples come until the end', { skip }, async () => {
   for await (const _ of short.samples({ intervalMs: 60_000 })) count += 1
   assert.equal(count, 1)
   const cat = box.spawn(['cat'], { stdin: 'pipe' })
-  for await (const _ of cat.samples()) break
+  for await (const _ of cat.samples(null)) break
   assert.equal(cat.listenerCount('close'), 0)
   cat.stdin.end('x')
   assert.equal((await cat).text, 'x')

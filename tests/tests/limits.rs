@@ -445,7 +445,7 @@ fn a_change_without_effect_is_refused() {
     }
 }
 
-/// Nothing is written of a change that can be known to fail. Of one that the kernel refuses in the middle, what was written before
+/// Nothing is written of a change for which there is no controller. Of one that is refused in the middle, what was written before
 /// stays, and is known.
 #[test]
 fn a_change_that_fails_is_remembered_as_far_as_it_went() {

@@ -215,8 +215,8 @@ impl Leaf {
         }
     }
 
-    /// Change limits while it is used. What is not given stays as it is. Nothing is written of a change that can be known to fail.
-    /// Memory goes first; where the kernel refuses something in the middle, what was written before stays.
+    /// Change limits while it is used. What is not given stays as it is. Nothing is written of a change in which something would do
+    /// nothing or has no controller here. Memory goes first; of one that is refused in the middle, what was written before stays.
     pub fn update(&self, change: &Limits) -> Result<()> {
         self.changed.store(true, Ordering::Relaxed);
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
